@@ -1,0 +1,13 @@
+//! The queue between those who take events in and those who deliver them.
+//!
+//! [`Broker`] is the port: publish with confirm, publish for later, consume, ack. It speaks of dispatches, not of tables
+//! or exchanges. Adapters stand beside it, each of which runs the same [`conformance`] suite.
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod embedded;
+mod error;
+mod port;
+
+pub use error::{Cause, Error, PublishError};
+pub use port::{Broker, Consumer, Delayed, Depth, Message, Receipt};

@@ -1,0 +1,236 @@
+//! Callbacks: made, seen, changed, removed.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ringback_api::{Caller, JsonBody, PageAnswer, PageQuery, PathId, Problem, Query};
+use ringback_core::callback::{Callback, CallbackState};
+use ringback_core::signature::SigningSecret;
+use ringback_core::{Account, CallbackId, Timestamp};
+use ringback_store::CallbackQuery;
+use serde_json::Value;
+use std::time::Duration;
+
+use crate::state::{Console, manages, random};
+use crate::wire::callback::{CallbackAnswer, CallbackSettings, SavedCallback, SecretAnswer};
+use crate::wire::settings::{Base, Rules};
+use crate::merge_patch;
+
+/// Make a callback.
+///
+/// An account key makes callbacks of its own account. A signing secret is drawn; see its own call.
+#[utoipa::path(
+    post, path = "/v1/callbacks", tag = "callbacks",
+    request_body = CallbackSettings,
+    responses((status = 201, description = "Made", body = SavedCallback), Problem)
+)]
+pub(crate) async fn create(
+    State(console): State<Console>,
+    caller: Caller,
+    JsonBody(settings): JsonBody<CallbackSettings>,
+) -> Result<Response, Problem> {
+    let now = console.clock.now();
+    let base = Base {
+        id: CallbackId::from_parts(now, random()?),
+        account: settings.account_for(&caller)?,
+        state: CallbackState::Enabled,
+        authorization: None,
+        signing_secret: SigningSecret::from_random(random()?),
+        created_at: now,
+        updated_at: now,
+    };
+    let rules = Rules { address_policy: &console.address_policy };
+    let callback = rules.apply(&settings, base).map_err(Problem::invalid)?;
+    console.store.create_callback(&callback).await?;
+    let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
+    Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
+}
+
+/// List callbacks, newest first.
+#[utoipa::path(
+    get, path = "/v1/callbacks", tag = "callbacks",
+    params(
+        ("account" = Option<String>, Query, description = "Those of this account only"),
+        ("limit" = Option<u32>, Query, description = "1 to 200, 50 unless said", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of them", body = PageAnswer<CallbackAnswer>), Problem)
+)]
+pub(crate) async fn list(
+    State(console): State<Console>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Json<PageAnswer<CallbackAnswer>>, Problem> {
+    let account = query.take::<Account>("account")?;
+    let page = PageQuery::take(&mut query)?;
+    query.end()?;
+    let query = CallbackQuery { account: caller.account_for(account)? };
+    let found = console.store.callbacks(&query, page.limit, page.after.as_ref()).await?;
+    Ok(Json(PageAnswer::of(found, |callback| CallbackAnswer::of(&callback))))
+}
+
+/// One callback.
+#[utoipa::path(
+    get, path = "/v1/callbacks/{id}", tag = "callbacks",
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, description = "The callback", body = CallbackAnswer), Problem)
+)]
+pub(crate) async fn show(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<CallbackId>,
+) -> Result<Json<CallbackAnswer>, Problem> {
+    let callback = own(&console, &caller, id).await?;
+    Ok(Json(CallbackAnswer::of(&callback)))
+}
+
+/// Replace a callback's settings.
+///
+/// What is not said takes its default, but for the account, which never changes. A secret given as `***` stays what it
+/// is, if the authorization is of the same type as before.
+#[utoipa::path(
+    put, path = "/v1/callbacks/{id}", tag = "callbacks",
+    params(("id" = String, Path, format = "uuid")),
+    request_body = CallbackSettings,
+    responses((status = 200, description = "Replaced", body = SavedCallback), Problem)
+)]
+pub(crate) async fn replace(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<CallbackId>,
+    JsonBody(settings): JsonBody<CallbackSettings>,
+) -> Result<Json<SavedCallback>, Problem> {
+    update(&console, &caller, id, |_| Ok(settings.clone())).await
+}
+
+/// Change some of a callback's settings: a JSON Merge Patch (RFC 7396).
+///
+/// Secrets that are not named, or given as `***`, stay what they are. Another `authorization.type` or another
+/// `retry.backoff` begins without what belongs to the one before.
+#[utoipa::path(
+    patch, path = "/v1/callbacks/{id}", tag = "callbacks",
+    params(("id" = String, Path, format = "uuid")),
+    request_body(content = Object, content_type = "application/merge-patch+json", description = "Members of the settings to change; null: back to the default"),
+    responses((status = 200, description = "Changed", body = SavedCallback), Problem)
+)]
+pub(crate) async fn change(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<CallbackId>,
+    JsonBody(patch): JsonBody<serde_json::Map<String, Value>>,
+) -> Result<Json<SavedCallback>, Problem> {
+    update(&console, &caller, id, |stored| patched(stored, patch.clone())).await
+}
+
+/// Remove a callback.
+///
+/// Its deliveries that are under way are cancelled, its history stays.
+#[utoipa::path(
+    delete, path = "/v1/callbacks/{id}", tag = "callbacks",
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 204, description = "Removed"), Problem)
+)]
+pub(crate) async fn remove(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<CallbackId>,
+) -> Result<StatusCode, Problem> {
+    let callback = own(&console, &caller, id).await?;
+    if console.store.delete_callback(callback.id, console.clock.now()).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(unknown())
+    }
+}
+
+/// The secret that signs a callback's requests (Standard Webhooks).
+#[utoipa::path(
+    get, path = "/v1/callbacks/{id}/secret", tag = "callbacks",
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, description = "The secret", body = SecretAnswer), Problem)
+)]
+pub(crate) async fn secret(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<CallbackId>,
+) -> Result<Response, Problem> {
+    let callback = own(&console, &caller, id).await?;
+    let answer = SecretAnswer { secret: callback.signing_secret.reveal().reveal().to_owned() };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+async fn own(console: &Console, caller: &Caller, id: CallbackId) -> Result<Callback, Problem> {
+    let found = console.store.callback(id).await?;
+    found.filter(|callback| manages(caller, callback)).ok_or_else(unknown)
+}
+
+fn unknown() -> Problem {
+    Problem::not_found("callback")
+}
+
+/// How often a change is applied anew to what somebody else changed in between.
+const UPDATE_TRIES: usize = 3;
+
+async fn update(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+    settings_for: impl Fn(&Callback) -> Result<CallbackSettings, Problem>,
+) -> Result<Json<SavedCallback>, Problem> {
+    for _ in 0..UPDATE_TRIES {
+        let stored = own(console, caller, id).await?;
+        let settings = settings_for(&stored)?;
+        settings.keeps_account(stored.account.as_ref()).map_err(|error| Problem::invalid(vec![error]))?;
+        let read_at = stored.updated_at;
+        // Two changes within a millisecond must differ: the time is what tells a change from the one before.
+        let updated_at = console.clock.now().max(read_at + Duration::from_millis(1));
+        let rules = Rules { address_policy: &console.address_policy };
+        let callback = rules.apply(&settings, base_of(stored, updated_at)).map_err(Problem::invalid)?;
+        if console.store.update_callback(&callback, read_at).await? {
+            return Ok(Json(SavedCallback::of(&callback)));
+        }
+    }
+    Err(Problem::conflict("the callback is being changed by others all the time: try again"))
+}
+
+fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
+    Base {
+        id: stored.id,
+        account: stored.account,
+        state: stored.state,
+        authorization: Some(stored.authorization),
+        signing_secret: stored.signing_secret,
+        created_at: stored.created_at,
+        updated_at,
+    }
+}
+
+/// The settings of a callback after a patch.
+fn patched(stored: &Callback, patch: serde_json::Map<String, Value>) -> Result<CallbackSettings, Problem> {
+    let settings = CallbackSettings::of(stored);
+    let mut merged = serde_json::to_value(settings).expect("texts and numbers always serialize");
+    // What belongs to another choice would be refused beside the new one, and nobody asked for it.
+    if differs(&merged, &patch, "authorization", "type") {
+        merged["authorization"] = Value::Object(serde_json::Map::new());
+    }
+    if differs(&merged, &patch, "retry", "backoff")
+        && let Some(retry) = merged["retry"].as_object_mut()
+    {
+        retry.retain(|name, _| name != "factor" && name != "max_delay_seconds");
+    }
+    // A null would remove the account, and so leave it as it is: it has to be refused instead.
+    let account = patch.get("account").cloned();
+    merge_patch::apply(&mut merged, Value::Object(patch));
+    if let Some(account) = account {
+        merged["account"] = account;
+    }
+    let text = serde_json::to_vec(&merged).expect("it was JSON before");
+    ringback_api::parse(&text)
+}
+
+/// Whether a patch sets a member to something else than it is.
+fn differs(stored: &Value, patch: &serde_json::Map<String, Value>, object: &str, member: &str) -> bool {
+    let new = patch.get(object).and_then(|object| object.get(member));
+    new.is_some_and(|new| *new != stored[object][member])
+}

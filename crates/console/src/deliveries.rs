@@ -1,0 +1,171 @@
+//! Deliveries: how each stands, every attempt of it, and another one by hand.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use ringback_api::{Caller, PageAnswer, PageQuery, PathId, Problem, Query};
+use ringback_core::delivery::{Delivery, DeliveryState};
+use ringback_core::retry::{AttemptNumber, Position};
+use ringback_core::{Account, Callback, DeliveryId, Dispatch, Target};
+use ringback_store::{DeliveryQuery, Scope, StatusFilter};
+
+use crate::state::{Console, manages};
+use crate::wire::delivery::{AttemptAnswer, DeliveryAnswer, DeliveryWithAttempts, Detail, RetryAnswer};
+
+/// List deliveries, those of last accepted events first.
+#[utoipa::path(
+    get, path = "/v1/deliveries", tag = "deliveries",
+    params(
+        ("callback" = Option<String>, Query, format = "uuid", description = "Those to this callback only"),
+        ("event" = Option<String>, Query, format = "uuid", description = "Those of this event only"),
+        ("account" = Option<String>, Query, description = "Those of this account only"),
+        ("status" = Option<String>, Query, description = "`pending`, `delivered`, `exhausted` or `cancelled`"),
+        ("since" = Option<String>, Query, format = DateTime, description = "Of events accepted at this moment or later"),
+        ("until" = Option<String>, Query, format = DateTime, description = "Of events accepted before this moment"),
+        ("limit" = Option<u32>, Query, description = "1 to 200, 50 unless said", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of them", body = PageAnswer<DeliveryAnswer>), Problem)
+)]
+pub(crate) async fn list(
+    State(console): State<Console>,
+    caller: Caller,
+    mut query: Query,
+) -> Result<Json<PageAnswer<DeliveryAnswer>>, Problem> {
+    let account = query.take::<Account>("account")?;
+    let mut wanted = DeliveryQuery {
+        account: None,
+        callback: query.take("callback")?,
+        event: query.take("event")?,
+        status: query.take("status")?.map(|Status(status)| status),
+        since: query.take("since")?,
+        until: query.take("until")?,
+    };
+    let page = PageQuery::take(&mut query)?;
+    query.end()?;
+    wanted.account = caller.account_for(account)?;
+    let found = console.store.deliveries(&wanted, page.limit, page.after.as_ref()).await?;
+    Ok(Json(PageAnswer::of(found, |delivery| DeliveryAnswer::of(&delivery))))
+}
+
+/// One delivery with every attempt.
+#[utoipa::path(
+    get, path = "/v1/deliveries/{id}", tag = "deliveries",
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, description = "The delivery", body = DeliveryWithAttempts), Problem)
+)]
+pub(crate) async fn show(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<DeliveryId>,
+) -> Result<Json<DeliveryWithAttempts>, Problem> {
+    let delivery = visible(&console, &caller, id).await?;
+    let attempts = console.store.attempts(id).await?;
+    let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
+    let detail = match caller.scope {
+        Scope::Instance => Detail::Full,
+        Scope::Account(_) => {
+            let callback = console.store.callback(delivery.callback).await?;
+            detail_for(&caller, callback.as_ref())
+        }
+    };
+    let attempts = attempts
+        .iter()
+        .map(|attempt| AttemptAnswer::of(attempt, event.as_ref(), detail))
+        .collect();
+    Ok(Json(DeliveryWithAttempts { delivery: DeliveryAnswer::of(&delivery), attempts }))
+}
+
+/// Make another attempt now.
+///
+/// Of a pending delivery it is the next attempt, before its time. An exhausted or cancelled one gets a new series of
+/// attempts, with the callback's whole retry policy before it again.
+#[utoipa::path(
+    post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
+    params(("id" = String, Path, format = "uuid")),
+    responses((status = 202, description = "On its way", body = RetryAnswer), Problem)
+)]
+pub(crate) async fn retry(
+    State(console): State<Console>,
+    caller: Caller,
+    PathId(id): PathId<DeliveryId>,
+) -> Result<(StatusCode, Json<RetryAnswer>), Problem> {
+    let delivery = visible(&console, &caller, id).await?;
+    if delivery.state == DeliveryState::Delivered {
+        return Err(Problem::conflict("it is delivered already"));
+    }
+    let callback = console.store.callback(delivery.callback).await?;
+    let callback = callback.ok_or_else(|| Problem::conflict("its callback was deleted"))?;
+    if !manages(&caller, &callback) {
+        return Err(Problem::forbidden("its callback is not one of this key's account"));
+    }
+    if !callback.state.is_enabled() {
+        return Err(Problem::conflict("its callback is disabled: enable it first"));
+    }
+    let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
+    let event = event.ok_or_else(|| Problem::conflict("its event is no longer in the history"))?;
+    let attempt = next_attempt(&delivery);
+    let target = Target {
+        callback: delivery.callback,
+        generation: delivery.generation,
+        position: Position { attempt, series_start: attempt },
+        deferrals: 0,
+    };
+    // Nothing is recorded here: the attempt will be. A record before it, and a crash in between, would leave a pending
+    // delivery that nobody works on.
+    console.broker.publish(vec![Dispatch::to_target(Arc::new(event), target)]).await?;
+    let answer = RetryAnswer { delivery: id.to_string(), attempt: attempt.get(), status: "accepted" };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// The number of the attempt that a retry by hand makes.
+///
+/// A delivery that was cancelled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
+/// was cancelled, should it be handed out again after a crash.
+fn next_attempt(delivery: &Delivery) -> AttemptNumber {
+    let next = AttemptNumber::MIN.saturating_add(delivery.attempts);
+    let second = AttemptNumber::MIN.saturating_add(1);
+    if delivery.state.is_settled() { next.max(second) } else { next }
+}
+
+async fn visible(console: &Console, caller: &Caller, id: DeliveryId) -> Result<Delivery, Problem> {
+    let found = console.store.delivery(id).await?;
+    let seen = found.filter(|delivery| caller.may_see(&delivery.account));
+    seen.ok_or_else(|| Problem::not_found("delivery"))
+}
+
+/// How much the caller may see of the attempts at a callback; none: it was deleted, and nobody knows any more whose it
+/// was.
+pub(crate) fn detail_for(caller: &Caller, callback: Option<&Callback>) -> Detail {
+    let own = match callback {
+        Some(callback) => manages(caller, callback),
+        None => caller.account().is_none(),
+    };
+    if own { Detail::Full } else { Detail::Outcome }
+}
+
+/// A status in a query.
+struct Status(StatusFilter);
+
+/// The word is no status.
+struct InvalidStatus;
+
+impl FromStr for Status {
+    type Err = InvalidStatus;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStatus> {
+        use StatusFilter::{Cancelled, Delivered, Exhausted, Pending};
+        let all = [Pending, Delivered, Exhausted, Cancelled];
+        all.into_iter().find(|status| status.as_str() == text).map(Self).ok_or(InvalidStatus)
+    }
+}
+
+impl fmt::Display for InvalidStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("pending, delivered, exhausted or cancelled")
+    }
+}

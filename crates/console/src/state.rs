@@ -1,0 +1,53 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use ringback_api::{Caller, Keys, Problem};
+use ringback_broker::Broker;
+use ringback_core::Callback;
+use ringback_core::address::AddressPolicy;
+use ringback_runtime::Clock;
+use ringback_store::Store;
+
+/// What the management API works with. Clones share it.
+#[derive(Clone)]
+pub struct Console {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) address_policy: Arc<AddressPolicy>,
+    keys: Arc<Keys>,
+}
+
+impl Console {
+    /// The management API over these.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        broker: Arc<dyn Broker>,
+        clock: Arc<dyn Clock>,
+        address_policy: AddressPolicy,
+        keys: Arc<Keys>,
+    ) -> Self {
+        Self { store, broker, clock, address_policy: Arc::new(address_policy), keys }
+    }
+}
+
+impl FromRef<Console> for Arc<Keys> {
+    fn from_ref(console: &Console) -> Self {
+        Self::clone(&console.keys)
+    }
+}
+
+/// Whether the caller may see and change a callback: an account key its own account's only, so no instance callbacks.
+pub(crate) fn manages(caller: &Caller, callback: &Callback) -> bool {
+    caller.account().is_none_or(|own| callback.account.as_ref() == Some(own))
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Problem::internal(&error))?;
+    Ok(bytes)
+}

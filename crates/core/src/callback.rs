@@ -1,0 +1,313 @@
+//! A subscriber's registration: where to send, how, which events, and what to do when it fails.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::filter::EventFilter;
+use crate::retry::RetryPolicy;
+use crate::secret::Secret;
+use crate::signature::SigningSecret;
+use crate::template::UrlTemplate;
+use crate::{Account, CallbackId, Timestamp};
+
+/// A subscriber's registration.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// Its name.
+    pub id: CallbackId,
+    /// What its owner says of it.
+    pub description: String,
+    /// Where the requests go: an RFC 6570 template over the event's variables.
+    pub url: UrlTemplate,
+    /// GET or POST.
+    pub method: Method,
+    /// What a POST carries.
+    pub format: Format,
+    /// What the `Authorization` header says.
+    pub authorization: Authorization,
+    /// Headers sent besides, checked when the callback was saved.
+    pub headers: Headers,
+    /// Whether it takes deliveries, and if not, why.
+    pub state: CallbackState,
+    /// The one account whose events it gets; none: all accounts (an instance callback).
+    pub account: Option<Account>,
+    /// Which events it gets.
+    pub events: EventFilter,
+    /// What happens after a failure.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take, from connecting to the last byte kept of the response.
+    pub timeout: Duration,
+    /// How many requests may be under way at once, in one worker.
+    pub max_in_flight: NonZeroU32,
+    /// Signs every request (Standard Webhooks).
+    pub signing_secret: SigningSecret,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// How long an attempt may take unless the callback says otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
+/// The least and the most a callback may choose as its timeout.
+pub const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(120);
+/// Requests under way at once to one callback unless it says otherwise.
+pub const MAX_IN_FLIGHT_DEFAULT: NonZeroU32 = NonZeroU32::new(32).expect("32 is not zero");
+/// The most requests under way at once that a callback may ask for.
+pub const MAX_IN_FLIGHT_MAX: u32 = 1_000;
+
+/// Whether a callback takes deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackState {
+    /// It does.
+    Enabled,
+    /// It does not.
+    Disabled(DisabledReason),
+}
+
+/// Why a callback takes no deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisabledReason {
+    /// Its owner switched it off.
+    ByOwner,
+    /// Its endpoint answered 410 Gone.
+    Gone,
+}
+
+impl CallbackState {
+    /// Whether new events match.
+    #[must_use]
+    pub const fn is_enabled(self) -> bool {
+        matches!(self, Self::Enabled)
+    }
+}
+
+impl DisabledReason {
+    /// The word that stands in rows and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByOwner => "by_owner",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// The method of the outgoing request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Carries only what the URL names.
+    Get,
+    /// Carries the event in its body, see [`Format`].
+    Post,
+}
+
+impl Method {
+    /// As it stands in the request line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What the body of a POST is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `application/x-www-form-urlencoded`: each variable a field.
+    Form,
+    /// `application/json`: the event as an object.
+    Json,
+}
+
+impl Format {
+    /// The word that stands in rows and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What the `Authorization` header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Nothing: no such header.
+    None,
+    /// HTTP Basic (RFC 7617): `Basic base64(username:password)`.
+    Basic {
+        /// Without a colon.
+        username: String,
+        /// Any text.
+        password: Secret,
+    },
+    /// `Bearer <token>` (RFC 6750).
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// Any value, sent as it is.
+    Header {
+        /// The whole value.
+        value: Secret,
+    },
+    /// `Basic <key>`: the key as it is, not encoded.
+    CallbackKey {
+        /// The key.
+        key: Secret,
+    },
+}
+
+impl Authorization {
+    /// The value of the header, if there is to be one.
+    #[must_use]
+    pub fn header_value(&self) -> Option<Secret> {
+        use base64::Engine as _;
+        match self {
+            Self::None => None,
+            Self::Basic { username, password } => {
+                let pair = format!("{username}:{}", password.reveal());
+                let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+                Some(Secret::new(format!("Basic {encoded}")))
+            }
+            Self::Bearer { token } => Some(Secret::new(format!("Bearer {}", token.reveal()))),
+            Self::Header { value } => Some(value.clone()),
+            Self::CallbackKey { key } => Some(Secret::new(format!("Basic {}", key.reveal()))),
+        }
+    }
+}
+
+/// Headers that a callback adds to its requests, in the order given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+/// Why a header can't be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeader {
+    /// RFC 9110, section 5.1.
+    #[error("a header's name is one or more letters, digits or any of !#$%&'*+-.^_`|~")]
+    Name,
+    /// RFC 9110, section 5.5: a line break would let the value write headers of its own.
+    #[error("a header's value has no control characters (no line break) and no space at its ends")]
+    Value,
+    /// The request would say something else than its connection does, or than Ringback says.
+    #[error("Ringback sets this header itself")]
+    Reserved,
+    /// So that a request stays one that receivers take.
+    #[error(
+        "a header's name and value are at most 4,096 bytes together, and there are at most 32 of them"
+    )]
+    TooLarge,
+    /// The same name twice, but for upper and lower case.
+    #[error("this header stands there twice")]
+    Twice,
+}
+
+impl Headers {
+    const RESERVED: [&str; 15] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "traceparent",
+    ];
+    const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "ringback-"];
+
+    /// Adds one, if it may be sent.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] says which rule it breaks.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), InvalidHeader> {
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(InvalidHeader::Name);
+        }
+        let visible = |b: u8| b == b' ' || b == b'\t' || (0x21..=0x7e).contains(&b);
+        if !value.bytes().all(visible) || value.trim_matches([' ', '\t']) != value {
+            return Err(InvalidHeader::Value);
+        }
+        let lower = name.to_ascii_lowercase();
+        if Self::RESERVED.contains(&lower.as_str())
+            || Self::RESERVED_PREFIXES
+                .iter()
+                .any(|prefix| lower.starts_with(prefix))
+        {
+            return Err(InvalidHeader::Reserved);
+        }
+        if name.len() + value.len() > 4_096 || self.0.len() == 32 {
+            return Err(InvalidHeader::TooLarge);
+        }
+        if self.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
+            return Err(InvalidHeader::Twice);
+        }
+        self.0.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    /// Name and value of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_is_encoded_and_a_callback_key_is_not() {
+        let basic = Authorization::Basic {
+            username: "Aladdin".into(),
+            password: Secret::new("open sesame"),
+        };
+        let value = basic.header_value().expect("a value");
+        // The example of RFC 7617, section 2.
+        assert_eq!(value.reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        let key = Authorization::CallbackKey {
+            key: Secret::new("k-1"),
+        };
+        assert_eq!(key.header_value().expect("a value").reveal(), "Basic k-1");
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug() {
+        let bearer = Authorization::Bearer {
+            token: Secret::new("hush"),
+        };
+        assert!(!format!("{bearer:?}").contains("hush"));
+    }
+
+    #[test]
+    fn headers_refuse_what_would_forge_a_request() {
+        let mut headers = Headers::default();
+        assert_eq!(
+            headers.push("X-A", "1\r\nHost: evil"),
+            Err(InvalidHeader::Value)
+        );
+        assert_eq!(headers.push("X A", "1"), Err(InvalidHeader::Name));
+        assert_eq!(headers.push("Host", "a"), Err(InvalidHeader::Reserved));
+        assert_eq!(
+            headers.push("Webhook-Id", "a"),
+            Err(InvalidHeader::Reserved)
+        );
+        assert_eq!(headers.push("X-A", "1"), Ok(()));
+        assert_eq!(headers.push("x-a", "2"), Err(InvalidHeader::Twice));
+    }
+}

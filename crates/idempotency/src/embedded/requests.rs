@@ -1,0 +1,340 @@
+//! Requests whose last change is not on disk yet, and those that are being worked on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringback_core::Timestamp;
+
+use super::rows::Stored;
+use crate::{Begun, RequestKey};
+
+/// A request that takes longer than this is taken for lost: its handler was dropped, as happens when its sender hangs
+/// up. A repeat is then told [`Begun::Unfinished`], as after a crash, and not "in progress" for ever.
+const IN_PROGRESS_MAX: Duration = Duration::from_secs(60);
+
+/// What is known of requests beyond what is on disk. Where it says nothing, the disk is right.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    live: HashMap<Arc<str>, Request>,
+    /// Those with a change for the writer.
+    changed: Vec<Arc<str>>,
+    last_version: u64,
+}
+
+#[derive(Debug)]
+struct Request {
+    fingerprint: String,
+    expires: Timestamp,
+    phase: Phase,
+    /// The number of its last change.
+    version: u64,
+    /// Whether that change waits for the writer.
+    waits: bool,
+    row: Row,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It is being looked up on disk.
+    LookedUp,
+    InProgress {
+        since: Timestamp,
+    },
+    Done {
+        answer: String,
+    },
+    Abandoned,
+    /// Nobody knows what came of it.
+    Open,
+}
+
+/// Whether there is a row for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Row {
+    Absent,
+    /// There is, or there is in the commit that is under way.
+    Present,
+}
+
+/// What memory says to the beginning of a request.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// This is the answer.
+    Begun(Begun),
+    /// The disk has to be asked; the key is reserved meanwhile.
+    AskDisk,
+}
+
+/// The key, fingerprint and times of a request that begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning<'a> {
+    pub key: &'a Arc<str>,
+    pub fingerprint: &'a str,
+    pub expires: Timestamp,
+    pub now: Timestamp,
+}
+
+/// A change as it is written.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub key: Arc<str>,
+    pub write: Write,
+    version: u64,
+    row_before: Row,
+}
+
+/// What a change does to the row.
+#[derive(Debug)]
+pub(super) enum Write {
+    Put {
+        fingerprint: String,
+        answer: Option<String>,
+        expires: Timestamp,
+    },
+    Remove,
+}
+
+/// The name of a key's row. Accounts hold no colon, so no two keys have the same.
+pub(super) fn name(key: &RequestKey) -> Arc<str> {
+    match key {
+        RequestKey::Event { account, id } => format!("event:{account}:{id}").into(),
+        RequestKey::Header {
+            account: Some(account),
+            key,
+        } => format!("header:{account}:{key}").into(),
+        RequestKey::Header { account: None, key } => format!("header::{key}").into(),
+    }
+}
+
+impl Requests {
+    /// Begins a request as far as memory can tell.
+    pub(super) fn begin(&mut self, beginning: Beginning<'_>) -> Known {
+        let Beginning {
+            key,
+            fingerprint,
+            now,
+            ..
+        } = beginning;
+        let Some(request) = self.live.get_mut(key) else {
+            self.insert(beginning, Phase::LookedUp, Row::Absent);
+            return Known::AskDisk;
+        };
+        let row = request.row;
+        let same = request.fingerprint == fingerprint;
+        Known::Begun(match &mut request.phase {
+            // What it is will be known in a moment, its fingerprint among it.
+            Phase::LookedUp => Begun::InProgress,
+            Phase::Abandoned => {
+                self.start(beginning, row);
+                Begun::New
+            }
+            Phase::InProgress { .. } | Phase::Open | Phase::Done { .. } if !same => Begun::Conflict,
+            Phase::InProgress { since } if now.since(*since) < IN_PROGRESS_MAX => Begun::InProgress,
+            Phase::InProgress { since } => {
+                *since = now;
+                Begun::Unfinished
+            }
+            Phase::Open => {
+                self.start(beginning, row);
+                Begun::Unfinished
+            }
+            Phase::Done { answer } => Begun::Done {
+                answer: answer.clone(),
+            },
+        })
+    }
+
+    /// Goes on with a request that was looked up.
+    pub(super) fn looked_up(&mut self, beginning: Beginning<'_>, stored: Option<Stored>) -> Begun {
+        let begun = match stored {
+            None => Begun::New,
+            Some(stored) if stored.expires <= beginning.now => Begun::New,
+            Some(stored) if stored.fingerprint != beginning.fingerprint => Begun::Conflict,
+            Some(Stored {
+                answer: Some(answer),
+                ..
+            }) => Begun::Done { answer },
+            // Nobody of this process works on it, or it would be in memory.
+            Some(Stored { answer: None, .. }) => Begun::Unfinished,
+        };
+        match begun {
+            Begun::New => self.start(beginning, Row::Absent),
+            Begun::Unfinished => self.start(beginning, Row::Present),
+            Begun::InProgress | Begun::Done { .. } | Begun::Conflict => {
+                self.live.remove(beginning.key);
+            }
+        }
+        begun
+    }
+
+    /// Gives up looking a request up.
+    pub(super) fn not_looked_up(&mut self, key: &Arc<str>) {
+        if self
+            .live
+            .get(key)
+            .is_some_and(|request| request.phase == Phase::LookedUp)
+        {
+            self.live.remove(key);
+        }
+    }
+
+    /// Ends a request that is in progress.
+    pub(super) fn complete(&mut self, key: &Arc<str>, answer: &str) {
+        self.end(
+            key,
+            Phase::Done {
+                answer: answer.to_owned(),
+            },
+        );
+    }
+
+    /// Ends a request that is in progress and came to nothing.
+    pub(super) fn abandon(&mut self, key: &Arc<str>) {
+        self.end(key, Phase::Abandoned);
+        self.drop_if_nowhere(key);
+    }
+
+    /// Ends a request of which nobody knows what came of it.
+    pub(super) fn leave_open(&mut self, key: &Arc<str>) {
+        self.end(key, Phase::Open);
+    }
+
+    /// All changes that wait. All of them: a publish that is committed with them may stand on any.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(self.changed.len());
+        for key in std::mem::take(&mut self.changed) {
+            let Some(request) = self.live.get_mut(&key) else {
+                continue;
+            };
+            let put = |answer| Write::Put {
+                fingerprint: request.fingerprint.clone(),
+                answer,
+                expires: request.expires,
+            };
+            let write = match &request.phase {
+                Phase::LookedUp => continue,
+                Phase::InProgress { .. } | Phase::Open => put(None),
+                Phase::Done { answer } => put(Some(answer.clone())),
+                Phase::Abandoned => Write::Remove,
+            };
+            changes.push(Change {
+                key,
+                write,
+                version: request.version,
+                row_before: request.row,
+            });
+            request.waits = false;
+            request.row = Row::Present;
+        }
+        changes
+    }
+
+    /// These changes are on disk: what has ended with them needs no memory.
+    pub(super) fn committed(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            let Some(request) = self.live.get_mut(&change.key) else {
+                continue;
+            };
+            if matches!(change.write, Write::Remove) {
+                request.row = Row::Absent;
+            }
+            let ended = match request.phase {
+                Phase::Done { .. } | Phase::Abandoned | Phase::Open => true,
+                Phase::LookedUp | Phase::InProgress { .. } => false,
+            };
+            if request.version == change.version && ended {
+                self.live.remove(&change.key);
+            } else {
+                self.drop_if_nowhere(&change.key);
+            }
+        }
+    }
+
+    /// These changes are not on disk: they wait again, unless there was a later one.
+    pub(super) fn not_committed(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            let Some(request) = self.live.get_mut(&change.key) else {
+                continue;
+            };
+            request.row = change.row_before;
+            if !request.waits {
+                request.waits = true;
+                self.changed.push(Arc::clone(&change.key));
+            }
+            self.drop_if_nowhere(&change.key);
+        }
+    }
+
+    /// Forgets requests that were given up on and whose row says so.
+    pub(super) fn forget_lost(&mut self, now: Timestamp) {
+        self.live.retain(|_, request| match request.phase {
+            Phase::InProgress { since } => {
+                let lost = now.since(since) >= IN_PROGRESS_MAX;
+                !(lost && !request.waits && request.row == Row::Present)
+            }
+            Phase::LookedUp | Phase::Done { .. } | Phase::Abandoned | Phase::Open => true,
+        });
+    }
+
+    fn insert(&mut self, beginning: Beginning<'_>, phase: Phase, row: Row) {
+        self.last_version += 1;
+        let request = Request {
+            fingerprint: beginning.fingerprint.to_owned(),
+            expires: beginning.expires,
+            phase,
+            version: self.last_version,
+            waits: false,
+            row,
+        };
+        self.live.insert(Arc::clone(beginning.key), request);
+    }
+
+    fn start(&mut self, beginning: Beginning<'_>, row: Row) {
+        let waited = self
+            .live
+            .get(beginning.key)
+            .is_some_and(|request| request.waits);
+        self.insert(
+            beginning,
+            Phase::InProgress {
+                since: beginning.now,
+            },
+            row,
+        );
+        if let Some(request) = self.live.get_mut(beginning.key) {
+            request.waits = waited;
+        }
+        self.announce(beginning.key);
+    }
+
+    fn end(&mut self, key: &Arc<str>, phase: Phase) {
+        let Some(request) = self.live.get_mut(key) else {
+            return;
+        };
+        if matches!(request.phase, Phase::InProgress { .. }) {
+            self.last_version += 1;
+            request.version = self.last_version;
+            request.phase = phase;
+            self.announce(key);
+        }
+    }
+
+    fn announce(&mut self, key: &Arc<str>) {
+        if let Some(request) = self.live.get_mut(key)
+            && !request.waits
+        {
+            request.waits = true;
+            self.changed.push(Arc::clone(key));
+        }
+    }
+
+    /// What was abandoned before it was on disk leaves nothing to write: with a full disk, such would pile up.
+    fn drop_if_nowhere(&mut self, key: &Arc<str>) {
+        let nowhere =
+            |request: &Request| request.phase == Phase::Abandoned && request.row == Row::Absent;
+        if self.live.get(key).is_some_and(nowhere) {
+            self.live.remove(key);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The table of request keys and its statements.
+
+use ringback_core::Timestamp;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+
+use super::requests::{Change, Write};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS request_key (
+        key TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        answer TEXT,
+        expires_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS request_key_expires ON request_key (expires_ms);";
+
+/// A request as it is found on disk.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub fingerprint: String,
+    pub answer: Option<String>,
+    pub expires: Timestamp,
+}
+
+pub(super) async fn set_up(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(SCHEMA).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn find(readers: &SqlitePool, key: &str) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query("SELECT fingerprint, answer, expires_ms FROM request_key WHERE key = $1")
+        .bind(key)
+        .fetch_optional(readers)
+        .await?
+        .map(|row| {
+            Ok(Stored {
+                fingerprint: row.try_get(0)?,
+                answer: row.try_get(1)?,
+                expires: Timestamp::from_ms(row.try_get(2)?),
+            })
+        })
+        .transpose()
+}
+
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    changes: &[Change],
+) -> Result<(), sqlx::Error> {
+    const HEAD: &str = "INSERT INTO request_key (key, fingerprint, answer, expires_ms) VALUES ";
+    const TAIL: &str = " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,
+        answer = excluded.answer, expires_ms = excluded.expires_ms";
+
+    let mut puts = Vec::with_capacity(changes.len());
+    for Change { key, write, .. } in changes {
+        match write {
+            Write::Put {
+                fingerprint,
+                answer,
+                expires,
+            } => {
+                puts.push((key, fingerprint, answer, expires));
+            }
+            Write::Remove => {
+                sqlx::query("DELETE FROM request_key WHERE key = $1")
+                    .bind(&**key)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+    }
+    for (sql, chunk) in ringback_sqlite::multi_row(&puts, HEAD, 4, TAIL) {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (key, fingerprint, answer, expires) in chunk {
+            query = query
+                .bind(&***key)
+                .bind(fingerprint.as_str())
+                .bind(answer.as_deref())
+                .bind(expires.ms());
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Deletes keys that have expired, up to a limit; how many it were.
+pub(super) async fn delete_expired(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, sqlx::Error> {
+    let deleted = sqlx::query(
+        "DELETE FROM request_key WHERE key IN
+            (SELECT key FROM request_key WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2)",
+    )
+    .bind(now.ms())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await?;
+    Ok(usize::try_from(deleted.rows_affected()).unwrap_or(usize::MAX))
+}

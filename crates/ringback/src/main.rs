@@ -1,0 +1,65 @@
+//! The one binary: `serve` for production, `dev` and `demo` for trying out, and the commands for daily use.
+
+mod cli;
+mod demo;
+mod dev;
+mod exit;
+mod health;
+mod housekeeping;
+mod key_files;
+mod process;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+
+/// Delivers event callbacks (webhooks), and loses none.
+#[derive(Parser)]
+#[command(name = "ringback", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run it for trying out: on this machine, with an admin key and two commands to paste
+    Dev(settings::Given),
+    /// Run it
+    Serve(settings::Given),
+    /// See deliveries and retries happen, in ten seconds
+    Demo,
+    #[command(flatten)]
+    Client(cli::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; for the rest 64, as for any other bad setting.
+            let code = if error.use_stderr() { 64 } else { 0 };
+            return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::Other(error.into()).report(),
+    };
+    let ended = runtime.block_on(async {
+        match arguments.command {
+            Command::Dev(given) => dev::run(given).await,
+            Command::Serve(given) => serve::run(given).await,
+            Command::Demo => demo::run().await,
+            Command::Client(command) => return cli::run(command).await,
+        }
+        .map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+    });
+    // A blocked name look-up must not keep the process: everything that matters has been waited for.
+    runtime.shutdown_background();
+    ended
+}

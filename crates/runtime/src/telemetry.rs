@@ -1,0 +1,38 @@
+//! Logs: one line an event, for people on a terminal and as JSON for machines.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The filter is no list of `target=level`.
+#[derive(Debug, thiserror::Error)]
+#[error("not a log filter such as `info` or `info,ringback_worker=debug`")]
+pub struct InvalidFilter(#[from] tracing_subscriber::filter::ParseError);
+
+/// Sends log lines to standard error, from now until the process ends. Standard output is for what a command answers.
+///
+/// # Errors
+/// [`InvalidFilter`] if `filter` can't be read; nothing is set up then.
+///
+/// # Panics
+/// If called twice in one process.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), InvalidFilter> {
+    let filter = EnvFilter::try_new(filter)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_timer(SystemTime);
+    match format {
+        LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

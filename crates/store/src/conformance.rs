@@ -1,0 +1,100 @@
+//! What every store must do: one function for each sentence of the port. An adapter runs them all with
+//! [`store_conformance!`](crate::store_conformance).
+
+mod configuration;
+mod history;
+mod lists;
+mod retention;
+mod samples;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{HistoryRecord, Store};
+
+pub use configuration::*;
+pub use history::*;
+pub use lists::*;
+pub use retention::*;
+
+/// An adapter with a database of its own.
+#[async_trait]
+pub trait Harness: Send {
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Closes the store and opens it again, over the same database.
+    async fn reopen(&mut self);
+}
+
+/// Makes a test of each function of the suite, over a new harness each (`$harness` is an expression that may await).
+#[macro_export]
+macro_rules! store_conformance {
+    ($harness:expr) => {
+        $crate::store_conformance! { $harness =>
+            callback_comes_back_with_every_field,
+            unknown_callback_is_none,
+            update_counts_only_if_nothing_changed_meanwhile,
+            time_of_change_grows_with_every_update,
+            gone_callback_is_disabled_unless_its_owner_changed_it,
+            deleted_callback_is_gone_and_deleting_it_again_is_false,
+            changes_since_a_revision_are_those_and_no_others,
+            revision_is_told_before_a_change_returns,
+            refused_change_raises_no_revision,
+            callbacks_are_listed_newest_first_and_by_account,
+            api_keys_are_kept_until_deleted,
+            configuration_outlives_the_process,
+            events_come_back_with_every_field,
+            event_is_found_within_its_account,
+            deliveries_come_back_in_every_state,
+            attempts_come_back_with_every_outcome,
+            recording_again_changes_nothing,
+            delivery_never_goes_back,
+            last_state_of_one_batch_wins,
+            recorded_leaves_out_what_is_not_known,
+            many_callers_record_at_once,
+            live_attempts_are_those_recorded_from_now_on,
+            history_outlives_the_process,
+            events_are_filtered_by_each_field_and_all_together,
+            deliveries_are_filtered_by_each_field_and_all_together,
+            pages_stay_right_while_items_are_added,
+            retention_deletes_in_steps_and_all_that_belongs_together,
+            retention_keeps_what_is_pending_and_is_not_stopped_by_it,
+            ready_store_says_so,
+        }
+    };
+    ($harness:expr => $($test:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                $crate::conformance::$test(&mut $harness).await;
+            }
+        )*
+    };
+}
+
+/// A store that serves says that it is ready.
+pub async fn ready_store_says_so(harness: &mut impl Harness) {
+    harness.store().ready().await.expect("it serves");
+}
+
+/// A callback like most, for an adapter's own tests.
+#[must_use]
+pub fn sample_callback(number: u8) -> ringback_core::Callback {
+    samples::callback(number)
+}
+
+/// An event, its delivery and the one attempt that delivered it, for an adapter's own tests.
+#[must_use]
+pub fn sample_history(number: u32) -> Vec<HistoryRecord> {
+    let event = samples::event(number, "acme", "COMMENT_CREATED");
+    let state = ringback_core::delivery::DeliveryState::Delivered;
+    let delivery = samples::delivery(&event, &samples::callback(1), state, 1);
+    let response = samples::response(200, b"ok");
+    let attempt = samples::attempt(&delivery, 1, samples::success(), Some(response));
+    vec![
+        samples::event_record(&event),
+        samples::delivery_record(&delivery, Some(attempt)),
+    ]
+}

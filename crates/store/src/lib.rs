@@ -1,0 +1,27 @@
+//! Configuration (callbacks, API keys) and history (events, deliveries, attempts).
+//!
+//! [`Store`] is the port. Adapters stand beside it, each of which runs the same [`conformance`] suite. All SQL of
+//! configuration and history is here, and so is the sealing of secrets: what leaves this crate for a disk is unreadable
+//! without the master key.
+
+pub mod api_key;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod migrations;
+mod port;
+mod query;
+mod rows;
+mod seal;
+mod sql;
+pub mod sqlite;
+
+pub use api_key::{ApiKey, KeyHash, Scope};
+pub use error::{Cause, Error};
+pub use port::{
+    CallbackChange, HistoryRecord, LiveAttempt, Recorded, RecordedState, Revision, Store,
+};
+pub use query::{
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, Page, StatusFilter,
+};
+pub use seal::{InvalidMasterKey, MasterKey};

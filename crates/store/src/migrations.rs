@@ -1,0 +1,38 @@
+//! The tables, step by step. A step that was released is never changed: a database keeps what it has been through.
+
+/// One step.
+pub(crate) struct Migration {
+    /// Its number; steps run in this order.
+    pub(crate) version: i64,
+    /// What it is about.
+    pub(crate) name: &'static str,
+    /// What it does.
+    pub(crate) sql: &'static str,
+}
+
+/// All steps, first one first.
+pub(crate) const ALL: &[Migration] = &[Migration {
+    version: 1,
+    name: "configuration_and_history",
+    sql: include_str!("../migrations/0001_configuration_and_history.sql"),
+}];
+
+/// Where the steps taken are remembered.
+pub(crate) const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+    version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at_ms BIGINT NOT NULL)";
+pub(crate) const REACHED: &str =
+    "SELECT COALESCE(MAX(version), 0) AS version FROM schema_migration";
+pub(crate) const REMEMBER: &str =
+    "INSERT INTO schema_migration (version, name, applied_at_ms) VALUES ($1, $2, $3)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_numbered_from_one_without_a_gap() {
+        for (step, version) in ALL.iter().zip(1..) {
+            assert_eq!(step.version, version, "{}", step.name);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The port: what Ringback asks of a store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::{
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
+};
+use tokio::sync::{broadcast, watch};
+
+use crate::{ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, Page};
+
+/// Configuration and history.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // Configuration: rare writes, each durable when it returns.
+
+    /// Adds a callback.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn create_callback(&self, callback: &Callback) -> Result<(), Error>;
+
+    /// Replaces a callback, if it is still as it was when it was read (`updated_at` is `read_at`). False if it is not,
+    /// or is gone. Its `updated_at` is kept as given, or a millisecond past `read_at` where it is not later: it grows
+    /// with every change.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn update_callback(&self, callback: &Callback, read_at: Timestamp)
+    -> Result<bool, Error>;
+
+    /// Removes a callback. Its history stays. False if there was none.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn delete_callback(&self, id: CallbackId, now: Timestamp) -> Result<bool, Error>;
+
+    /// One callback.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error>;
+
+    /// Callbacks, newest first.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn callbacks(
+        &self,
+        query: &CallbackQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Callback>, Error>;
+
+    /// Disables a callback because its endpoint is gone (410), if it is still as the worker knew it (`updated_at` is
+    /// `known_at`): an owner who changed it meanwhile knows better.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn disable_gone_callback(
+        &self,
+        id: CallbackId,
+        known_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error>;
+
+    /// Everything that changed in the callbacks after `revision` ([`Revision::ZERO`]: all there is), and the revision
+    /// reached.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn callback_changes(
+        &self,
+        revision: Revision,
+    ) -> Result<(Vec<CallbackChange>, Revision), Error>;
+
+    /// The revision of the configuration. A write of this process is seen here before it returns; another process's
+    /// within a second.
+    fn revision(&self) -> watch::Receiver<Revision>;
+
+    /// Adds an API key.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error>;
+
+    /// Removes an API key. False if there was none.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error>;
+
+    /// All API keys, newest first.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, Error>;
+
+    // History.
+
+    /// Writes history, in batches shared with all other callers. Returns once it is durable, all of it or nothing.
+    /// Writing the same again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error>;
+
+    /// What is recorded of deliveries; those not known are left out.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn recorded(&self, deliveries: &[DeliveryId]) -> Result<Vec<Recorded>, Error>;
+
+    /// One event: of this account, or if none is given of any (ids are unique within an account; the newest, if several
+    /// accounts chose the same).
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn event(&self, id: EventId, account: Option<&Account>) -> Result<Option<Event>, Error>;
+
+    /// Events, last accepted first.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn events(
+        &self,
+        query: &EventQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Event>, Error>;
+
+    /// One delivery.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error>;
+
+    /// Deliveries, of last accepted events first.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn deliveries(
+        &self,
+        query: &DeliveryQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Delivery>, Error>;
+
+    /// The attempts of a delivery, first one first.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error>;
+
+    /// Attempts as they are recorded, from now on. Who is too slow misses some, and is told how many.
+    fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>>;
+
+    /// Deletes events accepted before a moment, with their deliveries and attempts, except events with a pending
+    /// delivery: at most `limit` events, in one short transaction. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn delete_history(
+        &self,
+        accepted_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error>;
+
+    /// Whether the store could be read and written now.
+    ///
+    /// # Errors
+    /// [`Error`] says what is missing.
+    async fn ready(&self) -> Result<(), Error>;
+}
+
+/// A state of the configuration. Grows with every change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(pub i64);
+
+impl Revision {
+    /// Before the first change.
+    pub const ZERO: Self = Self(0);
+}
+
+/// A change in the callbacks.
+#[derive(Clone, Debug)]
+pub enum CallbackChange {
+    /// Added, or changed.
+    Put(Arc<Callback>),
+    /// Deleted.
+    Deleted(CallbackId),
+}
+
+/// One line of history.
+#[derive(Clone, Debug)]
+pub enum HistoryRecord {
+    /// An event was accepted. Written again, it changes nothing.
+    Event(Arc<Event>),
+    /// A delivery stands so now, and this attempt (if any) led there. A state with fewer attempts than the recorded
+    /// one changes nothing, and neither does a pending state with as many attempts as a settled one.
+    Delivery {
+        /// The delivery as it stands now.
+        delivery: Box<Delivery>,
+        /// The attempt that led there.
+        attempt: Option<Box<Attempt>>,
+    },
+}
+
+/// What is recorded of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Which one.
+    pub id: DeliveryId,
+    /// Attempts recorded.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: RecordedState,
+}
+
+/// Where a recorded delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedState {
+    /// An attempt is due or under way.
+    Pending,
+    /// A 2xx came.
+    Delivered,
+    /// The policy was spent: only a retry by hand goes on.
+    Exhausted,
+    /// Given up on.
+    Cancelled,
+}
+
+/// An attempt, with the delivery as it stood after it.
+#[derive(Clone, Debug)]
+pub struct LiveAttempt {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The attempt.
+    pub attempt: Attempt,
+}

@@ -1,0 +1,129 @@
+//! What lists can be asked for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ringback_core::{Account, CallbackId, EventId, EventName, Timestamp};
+
+/// One page of a list, newest first, and where the next one begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// At most as many as were asked for.
+    pub items: Vec<T>,
+    /// None: this was the last.
+    pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// A page of `limit` items, out of up to one more: that one is not shown, but says that there is another page.
+    pub(crate) fn of(
+        mut items: Vec<T>,
+        limit: usize,
+        place: fn(&T) -> (Timestamp, String),
+    ) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| more);
+        let next = last.map(place).map(|(at, id)| Cursor { at, id });
+        Self { items, next }
+    }
+}
+
+/// A place in a list: that of the last item shown. Stays right while items are added or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The item's time.
+    pub at: Timestamp,
+    /// The item's id, for those of the same millisecond.
+    pub id: String,
+}
+
+/// The text is no cursor that a list gave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor that a list gave out")]
+pub struct InvalidCursor;
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.at.ms(), self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (ms, id) = text.split_once('_').ok_or(InvalidCursor)?;
+        let ms = ms.parse().map_err(|_| InvalidCursor)?;
+        if id.is_empty() || id.len() > 200 {
+            return Err(InvalidCursor);
+        }
+        Ok(Self {
+            at: Timestamp::from_ms(ms),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// Which callbacks.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackQuery {
+    /// Those of this account only.
+    pub account: Option<Account>,
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Those of this account only.
+    pub account: Option<Account>,
+    /// Those of this name only.
+    pub name: Option<EventName>,
+    /// Accepted at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Accepted before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// Which deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryQuery {
+    /// Those of this account only.
+    pub account: Option<Account>,
+    /// Those to this callback only.
+    pub callback: Option<CallbackId>,
+    /// Those of this event only.
+    pub event: Option<EventId>,
+    /// Those that stand so only.
+    pub status: Option<StatusFilter>,
+    /// Of events accepted at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Of events accepted before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Not settled.
+    Pending,
+    /// A 2xx came.
+    Delivered,
+    /// The policy is spent.
+    Exhausted,
+    /// Given up on.
+    Cancelled,
+}
+
+impl StatusFilter {
+    /// The word that stands in rows and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Exhausted => "exhausted",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}

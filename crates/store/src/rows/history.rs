@@ -1,0 +1,276 @@
+//! Events, deliveries and attempts. Binding them is the hot path: each text is put on the heap once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ringback_core::callback::{Format, Method};
+use ringback_core::delivery::{
+    Attempt, CancelReason, Delivery, DeliveryState, Response, SentRequest, WaitReason,
+};
+use ringback_core::retry::AttemptNumber;
+use ringback_core::{Event, Outcome};
+
+use super::{Bind, Columns, Row, id_text};
+use crate::Error;
+use crate::port::{Recorded, RecordedState};
+
+pub(crate) fn event<R: Columns>(row: &R) -> Result<Event, Error> {
+    let row = Row::of("event", row);
+    Ok(Event {
+        id: row.parsed("id")?,
+        account: row.parsed("account")?,
+        name: row.parsed("name")?,
+        time: row.time("time_ms")?,
+        accepted_at: row.time("accepted_at_ms")?,
+        variables: row.json("variables")?,
+    })
+}
+
+/// The values of an event's row, in the order of [`crate::sql::EVENT_COLUMNS`].
+pub(crate) fn bind_event(values: &mut impl Bind, event: &Event) {
+    values.text(Some(id_text(event.id.uuid())));
+    values.text(Some(event.account.as_str().into()));
+    values.text(Some(event.name.as_str().into()));
+    values.number(Some(event.time.ms()));
+    values.number(Some(event.accepted_at.ms()));
+    values.text(Some(event.variables.to_json().into()));
+}
+
+/// Whether a state of a delivery may take the place of a recorded one: never one with fewer attempts, nor a pending one
+/// the place of a settled one with as many. The statement says the same to the database, see
+/// [`crate::sql::INSERT_DELIVERY_TAIL`].
+pub(crate) fn replaces(new: &Delivery, recorded: &Delivery) -> bool {
+    let rank = |delivery: &Delivery| (delivery.attempts, delivery.state.is_settled());
+    rank(new) >= rank(recorded)
+}
+
+pub(crate) fn delivery<R: Columns>(row: &R) -> Result<Delivery, Error> {
+    let row = Row::of("delivery", row);
+    Ok(Delivery {
+        id: row.parsed("id")?,
+        event: row.parsed("event_id")?,
+        event_name: row.parsed("event_name")?,
+        account: row.parsed("account")?,
+        callback: row.parsed("callback_id")?,
+        generation: row.number("generation")?,
+        state: delivery_state(&row)?,
+        attempts: row.number("attempts")?,
+        created_at: row.time("created_at_ms")?,
+        updated_at: row.time("updated_at_ms")?,
+    })
+}
+
+fn delivery_state<R: Columns>(row: &Row<'_, R>) -> Result<DeliveryState, Error> {
+    Ok(match row.word("status", recorded_state_of)? {
+        RecordedState::Pending => DeliveryState::Pending {
+            next_attempt_at: row.time("next_attempt_at_ms")?,
+            waits: match row.optional_text("reason")? {
+                None => None,
+                Some(_) => Some(row.word("reason", wait_reason_of)?),
+            },
+        },
+        RecordedState::Delivered => DeliveryState::Delivered,
+        RecordedState::Exhausted => DeliveryState::Exhausted,
+        RecordedState::Cancelled => DeliveryState::Cancelled(row.word("reason", cancel_reason_of)?),
+    })
+}
+
+/// The values of a delivery's row, in the order of [`crate::sql::DELIVERY_COLUMNS`].
+pub(crate) fn bind_delivery(values: &mut impl Bind, delivery: &Delivery) {
+    let (reason, next_attempt_at) = match delivery.state {
+        DeliveryState::Pending {
+            next_attempt_at,
+            waits,
+        } => (waits.map(WaitReason::as_str), Some(next_attempt_at.ms())),
+        DeliveryState::Delivered | DeliveryState::Exhausted => (None, None),
+        DeliveryState::Cancelled(reason) => (Some(reason.as_str()), None),
+    };
+    values.text(Some(id_text(delivery.id.uuid())));
+    values.text(Some(id_text(delivery.event.uuid())));
+    values.text(Some(delivery.event_name.as_str().into()));
+    values.text(Some(delivery.account.as_str().into()));
+    values.text(Some(id_text(delivery.callback.uuid())));
+    values.number(Some(delivery.generation.into()));
+    values.text(Some(delivery.state.status().into()));
+    values.text(reason.map(Into::into));
+    values.number(next_attempt_at);
+    values.number(Some(delivery.attempts.into()));
+    values.number(Some(delivery.created_at.ms()));
+    values.number(Some(delivery.updated_at.ms()));
+}
+
+pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
+    let row = Row::of("delivery", row);
+    Ok(Recorded {
+        id: row.parsed("id")?,
+        attempts: row.number("attempts")?,
+        state: row.word("status", recorded_state_of)?,
+    })
+}
+
+pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
+    let row = Row::of("attempt", row);
+    let number = AttemptNumber::new(row.number("number")?);
+    Ok(Attempt {
+        delivery: row.parsed("delivery_id")?,
+        number: number.ok_or_else(|| row.unreadable("number", "it is zero"))?,
+        started_at: row.time("started_at_ms")?,
+        duration: Duration::from_millis(row.number("duration_ms")?),
+        request: SentRequest {
+            method: row.word("method", method_of)?,
+            url: row.text("url")?.to_owned(),
+            headers: row.json("request_headers")?,
+            format: match row.optional_text("format")? {
+                None => None,
+                Some(_) => Some(row.word("format", format_of)?),
+            },
+        },
+        outcome: outcome(&row)?,
+        response: response(&row)?,
+    })
+}
+
+fn outcome<R: Columns>(row: &Row<'_, R>) -> Result<Outcome, Error> {
+    let reason = || row.text("error").map(str::to_owned);
+    Ok(match row.text("outcome")? {
+        "success" => Outcome::Success {
+            status: row.number("status")?,
+        },
+        "http_error" => Outcome::HttpError {
+            status: row.number("status")?,
+            retry_after: row
+                .optional_number("retry_after_ms")?
+                .map(Duration::from_millis),
+        },
+        "timeout" => Outcome::Timeout { reason: reason()? },
+        "connection" => Outcome::Connection { reason: reason()? },
+        "blocked" => Outcome::Blocked { reason: reason()? },
+        other => {
+            let why = format_args!("`{other}` is not known here");
+            return Err(row.unreadable("outcome", why));
+        }
+    })
+}
+
+fn response<R: Columns>(row: &Row<'_, R>) -> Result<Option<Response>, Error> {
+    if row.optional_text("response_headers")?.is_none() {
+        return Ok(None);
+    }
+    let text = row.text("response_body")?;
+    let body = match row.number::<i64>("response_body_is_base64")? {
+        0 => text.as_bytes().to_vec(),
+        _ => STANDARD
+            .decode(text)
+            .map_err(|error| row.unreadable("response_body", error))?,
+    };
+    Ok(Some(Response {
+        status: row.number("status")?,
+        headers: row.json("response_headers")?,
+        body,
+        body_truncated: row.number::<i64>("response_body_is_truncated")? != 0,
+    }))
+}
+
+/// The values of an attempt's row, in the order of [`crate::sql::ATTEMPT_COLUMNS`].
+pub(crate) fn bind_attempt(values: &mut impl Bind, attempt: &Attempt) {
+    let (outcome_status, retry_after) = match attempt.outcome {
+        Outcome::Success { status } => (Some(status), None),
+        Outcome::HttpError {
+            status,
+            retry_after,
+        } => (Some(status), retry_after),
+        Outcome::Timeout { .. } | Outcome::Connection { .. } | Outcome::Blocked { .. } => {
+            (None, None)
+        }
+    };
+    let status = attempt
+        .response
+        .as_ref()
+        .map(|response| response.status)
+        .or(outcome_status);
+    let request = &attempt.request;
+    values.text(Some(id_text(attempt.delivery.uuid())));
+    values.number(Some(attempt.number.get().into()));
+    values.number(Some(attempt.started_at.ms()));
+    values.number(Some(whole_ms(attempt.duration)));
+    values.text(Some(request.method.as_str().into()));
+    values.text(Some(request.url.as_str().into()));
+    values.text(Some(headers_json(&request.headers)));
+    values.text(request.format.map(|format| format.as_str().into()));
+    values.text(Some(attempt.outcome.kind().into()));
+    values.number(status.map(Into::into));
+    values.number(retry_after.map(whole_ms));
+    values.text(attempt.outcome.error().map(Into::into));
+    bind_response(values, attempt.response.as_ref());
+}
+
+fn bind_response(values: &mut impl Bind, response: Option<&Response>) {
+    let Some(response) = response else {
+        values.text(None);
+        values.text(None);
+        values.number(None);
+        values.number(None);
+        return;
+    };
+    // PostgreSQL's TEXT takes every character but the one numbered 0.
+    let plain = std::str::from_utf8(&response.body)
+        .ok()
+        .filter(|text| !text.contains('\0'));
+    let body: Arc<str> = match plain {
+        Some(text) => text.into(),
+        None => STANDARD.encode(&response.body).into(),
+    };
+    values.text(Some(headers_json(&response.headers)));
+    values.text(Some(body));
+    values.number(Some(plain.is_none().into()));
+    values.number(Some(response.body_truncated.into()));
+}
+
+fn headers_json(headers: &[(String, String)]) -> Arc<str> {
+    serde_json::to_string(headers)
+        .expect("texts always serialize")
+        .into()
+}
+
+fn whole_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn method_of(word: &str) -> Option<Method> {
+    [Method::Get, Method::Post]
+        .into_iter()
+        .find(|method| method.as_str() == word)
+}
+
+pub(super) fn format_of(word: &str) -> Option<Format> {
+    [Format::Form, Format::Json]
+        .into_iter()
+        .find(|format| format.as_str() == word)
+}
+
+fn recorded_state_of(word: &str) -> Option<RecordedState> {
+    Some(match word {
+        "pending" => RecordedState::Pending,
+        "delivered" => RecordedState::Delivered,
+        "exhausted" => RecordedState::Exhausted,
+        "cancelled" => RecordedState::Cancelled,
+        _ => return None,
+    })
+}
+
+fn wait_reason_of(word: &str) -> Option<WaitReason> {
+    [WaitReason::Retry, WaitReason::Concurrency]
+        .into_iter()
+        .find(|reason| reason.as_str() == word)
+}
+
+fn cancel_reason_of(word: &str) -> Option<CancelReason> {
+    [
+        CancelReason::CallbackDisabled,
+        CancelReason::CallbackDeleted,
+    ]
+    .into_iter()
+    .find(|reason| reason.as_str() == word)
+}

@@ -1,0 +1,325 @@
+//! The SQL texts: the same for every database. Values are always bound, never written into a text.
+
+use std::sync::Arc;
+
+use ringback_core::{Account, EventId, Timestamp};
+
+use crate::rows::Bind;
+use crate::{CallbackQuery, Cursor, DeliveryQuery, EventQuery, StatusFilter};
+
+// Configuration.
+
+pub(crate) const READ_META: &str = "SELECT revision, master_key_check FROM meta WHERE id = 1";
+pub(crate) const WRITE_MASTER_KEY_CHECK: &str =
+    "UPDATE meta SET master_key_check = $1 WHERE id = 1 AND master_key_check IS NULL";
+/// Writes nothing new, but a page: whether that can be done is the question.
+pub(crate) const TOUCH_META: &str = "UPDATE meta SET revision = revision WHERE id = 1";
+/// In the transaction of the change itself. It also makes changes wait for each other, so that revisions become visible
+/// in the order of their numbers.
+pub(crate) const RAISE_REVISION: &str =
+    "UPDATE meta SET revision = revision + 1 WHERE id = 1 RETURNING revision";
+
+pub(crate) const CALLBACK_COLUMNS: &str = "id, description, url, method, format, authorization_sealed, \
+     headers, disabled_reason, account, events, retry, timeout_ms, max_in_flight, signing_secret_sealed, \
+     created_at_ms, updated_at_ms, revision";
+pub(crate) const INSERT_CALLBACK: &str = "INSERT INTO callback (id, description, url, method, format, authorization_sealed, \
+     headers, disabled_reason, account, events, retry, timeout_ms, max_in_flight, signing_secret_sealed, \
+     created_at_ms, updated_at_ms, revision) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+pub(crate) const UPDATE_CALLBACK: &str = "UPDATE callback SET description = $2, url = $3, method = $4, format = $5, authorization_sealed = $6, \
+     headers = $7, disabled_reason = $8, account = $9, events = $10, retry = $11, timeout_ms = $12, \
+     max_in_flight = $13, signing_secret_sealed = $14, created_at_ms = $15, updated_at_ms = $16, \
+     revision = $17 \
+     WHERE id = $1 AND updated_at_ms = $18";
+pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason = $2, updated_at_ms = $3, revision = $4 \
+     WHERE id = $1 AND updated_at_ms = $5 AND disabled_reason IS NULL";
+pub(crate) const DELETE_CALLBACK: &str = "DELETE FROM callback WHERE id = $1";
+pub(crate) const REMEMBER_DELETED_CALLBACK: &str =
+    "INSERT INTO deleted_callback (id, revision, deleted_at_ms) VALUES ($1, $2, $3)";
+pub(crate) const DELETED_CALLBACKS_SINCE: &str =
+    "SELECT id, revision FROM deleted_callback WHERE revision > $1";
+
+pub(crate) const API_KEY_COLUMNS: &str = "id, description, account, hash, created_at_ms";
+pub(crate) const INSERT_API_KEY: &str = "INSERT INTO api_key (id, description, account, hash, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const DELETE_API_KEY: &str = "DELETE FROM api_key WHERE id = $1";
+
+// History, written: each statement is a head, as many rows as there are, and a tail.
+
+pub(crate) const EVENT_COLUMNS: &str = "id, account, name, time_ms, accepted_at_ms, variables";
+pub(crate) const INSERT_EVENT: Insert = Insert {
+    head: "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables) VALUES ",
+    columns: 6,
+    tail: " ON CONFLICT (id, account) DO NOTHING",
+};
+
+pub(crate) const DELIVERY_COLUMNS: &str = "id, event_id, event_name, account, callback_id, generation, \
+     status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms";
+pub(crate) const INSERT_DELIVERY: Insert = Insert {
+    head: "INSERT INTO delivery (id, event_id, event_name, account, callback_id, generation, \
+           status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms) VALUES ",
+    columns: 12,
+    tail: INSERT_DELIVERY_TAIL,
+};
+/// Says the same as [`crate::rows::replaces`].
+pub(crate) const INSERT_DELIVERY_TAIL: &str = " ON CONFLICT (id) DO UPDATE SET \
+     status = excluded.status, reason = excluded.reason, next_attempt_at_ms = excluded.next_attempt_at_ms, \
+     attempts = excluded.attempts, updated_at_ms = excluded.updated_at_ms \
+     WHERE excluded.attempts > delivery.attempts \
+     OR (excluded.attempts = delivery.attempts \
+     AND (excluded.status <> 'pending' OR delivery.status = 'pending'))";
+
+pub(crate) const ATTEMPT_COLUMNS: &str = "delivery_id, number, started_at_ms, duration_ms, method, url, \
+     request_headers, format, outcome, status, retry_after_ms, error, response_headers, response_body, \
+     response_body_is_base64, response_body_is_truncated";
+pub(crate) const INSERT_ATTEMPT: Insert = Insert {
+    head: "INSERT INTO attempt (delivery_id, number, started_at_ms, duration_ms, method, url, \
+           request_headers, format, outcome, status, retry_after_ms, error, response_headers, response_body, \
+           response_body_is_base64, response_body_is_truncated) VALUES ",
+    columns: 16,
+    tail: " ON CONFLICT (delivery_id, number) DO NOTHING",
+};
+
+/// A statement that adds many rows.
+pub(crate) struct Insert {
+    /// Up to the first row.
+    pub(crate) head: &'static str,
+    /// Of one row.
+    pub(crate) columns: usize,
+    /// After the last row.
+    pub(crate) tail: &'static str,
+}
+
+// History, deleted.
+
+/// Does not look at the events before it that have a pending delivery again and again in the transaction: it is read
+/// outside, and asked again inside (see [`delete_events`]).
+pub(crate) const DELETABLE_EVENTS: &str = "SELECT id, account FROM event WHERE accepted_at_ms < $1 \
+     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = event.id \
+     AND delivery.account = event.account AND delivery.status = 'pending') \
+     ORDER BY accepted_at_ms, id LIMIT $2";
+
+/// A statement with its values.
+pub(crate) struct Statement<B> {
+    /// The text.
+    pub(crate) sql: String,
+    /// The values of its placeholders.
+    pub(crate) values: B,
+    bound: usize,
+}
+
+impl<B: Bind + Default> Statement<B> {
+    fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            values: B::default(),
+            bound: 0,
+        }
+    }
+
+    fn push(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    fn placeholder(&mut self) {
+        self.bound += 1;
+        self.sql.push('$');
+        self.sql.push_str(&self.bound.to_string());
+    }
+
+    fn text(&mut self, value: impl Into<Arc<str>>) -> &mut Self {
+        self.placeholder();
+        self.values.text(Some(value.into()));
+        self
+    }
+
+    fn number(&mut self, value: i64) -> &mut Self {
+        self.placeholder();
+        self.values.number(Some(value));
+        self
+    }
+
+    fn texts(&mut self, values: &[Arc<str>]) -> &mut Self {
+        self.push("(");
+        for (index, value) in values.iter().enumerate() {
+            self.push(if index == 0 { "" } else { "," })
+                .text(Arc::clone(value));
+        }
+        self.push(")")
+    }
+
+    fn of_account(&mut self, account: Option<&Account>) -> &mut Self {
+        match account {
+            Some(account) => self.push(" AND account = ").text(account.as_str()),
+            None => self,
+        }
+    }
+
+    /// The part of a list that was asked for: newest first, `time` being its column of time.
+    fn page(mut self, time: &'static str, span: Span<'_>, limit: usize) -> Self {
+        if let Some(since) = span.since {
+            self.push(" AND ")
+                .push(time)
+                .push(" >= ")
+                .number(since.ms());
+        }
+        if let Some(until) = span.until {
+            self.push(" AND ").push(time).push(" < ").number(until.ms());
+        }
+        if let Some(cursor) = span.after {
+            self.push(" AND (")
+                .push(time)
+                .push(", id) < (")
+                .number(cursor.at.ms());
+            self.push(", ").text(cursor.id.as_str()).push(")");
+        }
+        self.push(" ORDER BY ")
+            .push(time)
+            .push(" DESC, id DESC LIMIT ");
+        self.number(i64::try_from(limit).unwrap_or(i64::MAX));
+        self
+    }
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Default)]
+struct Span<'a> {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: Option<&'a Cursor>,
+}
+
+pub(crate) fn callbacks<B: Bind + Default>(
+    query: &CallbackQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Statement<B> {
+    let mut statement = Statement::new(format!(
+        "SELECT {CALLBACK_COLUMNS} FROM callback WHERE 1 = 1"
+    ));
+    statement.of_account(query.account.as_ref());
+    statement.page(
+        "created_at_ms",
+        Span {
+            after,
+            ..Span::default()
+        },
+        limit,
+    )
+}
+
+/// Of several accounts' events with the same id, the newest.
+pub(crate) fn event<B: Bind + Default>(id: EventId, account: Option<&Account>) -> Statement<B> {
+    let mut statement = Statement::new(format!("SELECT {EVENT_COLUMNS} FROM event WHERE id = "));
+    statement.text(id.to_string()).of_account(account);
+    statement.push(" ORDER BY accepted_at_ms DESC LIMIT 1");
+    statement
+}
+
+pub(crate) fn events<B: Bind + Default>(
+    query: &EventQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Statement<B> {
+    let mut statement = Statement::new(format!("SELECT {EVENT_COLUMNS} FROM event WHERE 1 = 1"));
+    statement.of_account(query.account.as_ref());
+    if let Some(name) = &query.name {
+        statement.push(" AND name = ").text(name.as_str());
+    }
+    statement.page(
+        "accepted_at_ms",
+        Span {
+            since: query.since,
+            until: query.until,
+            after,
+        },
+        limit,
+    )
+}
+
+pub(crate) fn deliveries<B: Bind + Default>(
+    query: &DeliveryQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Statement<B> {
+    let mut statement = Statement::new(format!(
+        "SELECT {DELIVERY_COLUMNS} FROM delivery WHERE 1 = 1"
+    ));
+    statement.of_account(query.account.as_ref());
+    if let Some(callback) = query.callback {
+        statement
+            .push(" AND callback_id = ")
+            .text(callback.to_string());
+    }
+    if let Some(event) = query.event {
+        statement.push(" AND event_id = ").text(event.to_string());
+    }
+    if let Some(status) = query.status {
+        statement.push(status_is(status));
+    }
+    statement.page(
+        "created_at_ms",
+        Span {
+            since: query.since,
+            until: query.until,
+            after,
+        },
+        limit,
+    )
+}
+
+/// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.
+fn status_is(status: StatusFilter) -> &'static str {
+    match status {
+        StatusFilter::Pending => " AND status = 'pending'",
+        StatusFilter::Delivered => " AND status = 'delivered'",
+        StatusFilter::Exhausted => " AND status = 'exhausted'",
+        StatusFilter::Cancelled => " AND status = 'cancelled'",
+    }
+}
+
+pub(crate) fn recorded<B: Bind + Default>(ids: &[Arc<str>]) -> Statement<B> {
+    let mut statement = Statement::new("SELECT id, attempts, status FROM delivery WHERE id IN ");
+    statement.texts(ids);
+    statement
+}
+
+/// Deletes these events (id, account), except those with a delivery that became pending meanwhile; returns which.
+pub(crate) fn delete_events<B: Bind + Default>(events: &[(Arc<str>, Arc<str>)]) -> Statement<B> {
+    let mut statement = Statement::new("DELETE FROM event WHERE ");
+    statement.pairs("(id, account)", events);
+    statement.push(
+        " AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = event.id \
+         AND delivery.account = event.account AND delivery.status = 'pending') RETURNING id, account",
+    );
+    statement
+}
+
+/// Deletes the deliveries of these events (id, account); returns which.
+pub(crate) fn delete_deliveries<B: Bind + Default>(
+    events: &[(Arc<str>, Arc<str>)],
+) -> Statement<B> {
+    let mut statement = Statement::new("DELETE FROM delivery WHERE ");
+    statement.pairs("(event_id, account)", events);
+    statement.push(" RETURNING id");
+    statement
+}
+
+/// Deletes the attempts of these deliveries.
+pub(crate) fn delete_attempts<B: Bind + Default>(deliveries: &[Arc<str>]) -> Statement<B> {
+    let mut statement = Statement::new("DELETE FROM attempt WHERE delivery_id IN ");
+    statement.texts(deliveries);
+    statement
+}
+
+impl<B: Bind + Default> Statement<B> {
+    fn pairs(&mut self, columns: &'static str, pairs: &[(Arc<str>, Arc<str>)]) {
+        self.push(columns).push(" IN (VALUES ");
+        for (index, (first, second)) in pairs.iter().enumerate() {
+            self.push(if index == 0 { "(" } else { ",(" })
+                .text(Arc::clone(first));
+            self.push(",").text(Arc::clone(second)).push(")");
+        }
+        self.push(")");
+    }
+}

@@ -1,0 +1,234 @@
+//! The store in the embedded database.
+
+mod configuration;
+mod history;
+mod migrate;
+mod recorder;
+mod retention;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::{
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
+};
+use ringback_runtime::{Clock, TaskGroup};
+use ringback_sqlite::Database;
+use sqlx::Connection as _;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::port::{CallbackChange, HistoryRecord, LiveAttempt, Recorded, Revision, Store};
+use crate::{
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, MasterKey, Page, sql,
+};
+use configuration::Configuration;
+use recorder::Recorder;
+
+/// Configuration and history in the embedded database.
+///
+/// Configuration is written in short transactions of its own; history joins the group commit.
+pub struct SqliteStore {
+    database: Arc<Database>,
+    configuration: Configuration,
+    recorder: Recorder,
+    changes: TaskGroup,
+}
+
+impl SqliteStore {
+    /// Brings the tables up to date, checks the master key, and joins the group commit: to be called before
+    /// [`Database::run_writer`], without which nothing is ever recorded.
+    ///
+    /// # Errors
+    /// [`Error::TooNew`] if a newer version has changed the tables, [`Error::WrongMasterKey`] if another key sealed the
+    /// secrets, [`Error`] if the database can't be used.
+    pub async fn open(
+        database: Arc<Database>,
+        key: MasterKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        migrate::migrate(&mut *database.writer().await, clock.now()).await?;
+        let configuration = Configuration::open(Arc::clone(&database), key).await?;
+        let recorder = Recorder::join(&database);
+        let changes = TaskGroup::new();
+        Ok(Arc::new(Self {
+            database,
+            configuration,
+            recorder,
+            changes,
+        }))
+    }
+
+    /// Makes a change of the configuration, to its end even if the caller goes away: a request whose client hangs up is
+    /// dropped, and between COMMIT and telling the new revision that would be a change that no worker hears of.
+    async fn change<T, C>(&self, change: impl FnOnce(Configuration) -> C) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        C: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let change = change(self.configuration.clone());
+        let (answer, answered) = oneshot::channel();
+        self.changes.start(async move {
+            // A caller that is gone needs no answer.
+            let _ = answer.send(change.await);
+        });
+        answered
+            .await
+            .map_err(|_| Error::from(ringback_sqlite::Error::Stopped))?
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
+        let callback = callback.clone();
+        self.change(move |to| async move { to.create_callback(&callback).await })
+            .await
+    }
+
+    async fn update_callback(
+        &self,
+        callback: &Callback,
+        read_at: Timestamp,
+    ) -> Result<bool, Error> {
+        let callback = callback.clone();
+        self.change(move |to| async move { to.update_callback(&callback, read_at).await })
+            .await
+    }
+
+    async fn delete_callback(&self, id: CallbackId, now: Timestamp) -> Result<bool, Error> {
+        self.change(move |to| async move { to.delete_callback(id, now).await })
+            .await
+    }
+
+    async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error> {
+        self.configuration.callback(id).await
+    }
+
+    async fn callbacks(
+        &self,
+        query: &CallbackQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Callback>, Error> {
+        self.configuration.callbacks(query, limit, after).await
+    }
+
+    async fn disable_gone_callback(
+        &self,
+        id: CallbackId,
+        known_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.change(move |to| async move { to.disable_gone_callback(id, known_at, now).await })
+            .await
+    }
+
+    async fn callback_changes(
+        &self,
+        revision: Revision,
+    ) -> Result<(Vec<CallbackChange>, Revision), Error> {
+        self.configuration.callback_changes(revision).await
+    }
+
+    fn revision(&self) -> watch::Receiver<Revision> {
+        self.configuration.revision()
+    }
+
+    async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
+        let key = key.clone();
+        self.change(move |to| async move { to.create_api_key(&key).await })
+            .await
+    }
+
+    async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
+        self.change(move |to| async move { to.delete_api_key(id).await })
+            .await
+    }
+
+    async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+        self.configuration.api_keys().await
+    }
+
+    async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error> {
+        self.recorder.record(records).await
+    }
+
+    async fn recorded(&self, deliveries: &[DeliveryId]) -> Result<Vec<Recorded>, Error> {
+        history::recorded(&self.database, deliveries).await
+    }
+
+    async fn event(&self, id: EventId, account: Option<&Account>) -> Result<Option<Event>, Error> {
+        history::event(&self.database, id, account).await
+    }
+
+    async fn events(
+        &self,
+        query: &EventQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Event>, Error> {
+        history::events(&self.database, query, limit, after).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error> {
+        history::delivery(&self.database, id).await
+    }
+
+    async fn deliveries(
+        &self,
+        query: &DeliveryQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Delivery>, Error> {
+        history::deliveries(&self.database, query, limit, after).await
+    }
+
+    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        history::attempts(&self.database, delivery).await
+    }
+
+    fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>> {
+        self.recorder.live_attempts()
+    }
+
+    async fn delete_history(
+        &self,
+        accepted_before: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        retention::delete_history(&self.database, accepted_before, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        sqlx::query(sql::READ_META)
+            .fetch_one(self.database.readers())
+            .await?;
+        let mut writer = self.database.writer().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(sql::TOUCH_META)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+impl From<ringback_sqlite::Error> for Error {
+    fn from(error: ringback_sqlite::Error) -> Self {
+        if error.is_full() {
+            Self::Full(Box::new(error))
+        } else {
+            Self::Unavailable(Box::new(error))
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        ringback_sqlite::Error::from(error).into()
+    }
+}

@@ -1,0 +1,84 @@
+//! History, deleted.
+
+use std::sync::Arc;
+
+use ringback_core::Timestamp;
+use ringback_sqlite::Database;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+
+use super::values::Values;
+use crate::Error;
+use crate::sql::{self, Statement};
+
+/// Rows named in one statement.
+const NAMED_ROWS_MAX: usize = 100;
+
+/// Looks for the events on a connection that only reads, however long old events with pending deliveries make that, and
+/// holds the writer only to delete them.
+pub(super) async fn delete_history(
+    database: &Database,
+    accepted_before: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
+    let found = sqlx::query(sql::DELETABLE_EVENTS)
+        .bind(accepted_before.ms())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(database.readers())
+        .await?;
+    let found = found.iter().map(event_key).collect::<Result<Vec<_>, _>>()?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let mut writer = database.writer().await;
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut deleted = 0;
+    for events in found.chunks(NAMED_ROWS_MAX) {
+        deleted += delete_events(&mut transaction, events).await?;
+    }
+    transaction.commit().await?;
+    Ok(deleted)
+}
+
+/// An event's id and account.
+type EventKey = (Arc<str>, Arc<str>);
+
+async fn delete_events(
+    connection: &mut SqliteConnection,
+    events: &[EventKey],
+) -> Result<usize, Error> {
+    let rows = returned(connection, sql::delete_events(events)).await?;
+    let events = rows.iter().map(event_key).collect::<Result<Vec<_>, _>>()?;
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let rows = returned(connection, sql::delete_deliveries(&events)).await?;
+    let deliveries = rows
+        .iter()
+        .map(|row| text(row, "id"))
+        .collect::<Result<Vec<_>, _>>()?;
+    for deliveries in deliveries.chunks(NAMED_ROWS_MAX) {
+        returned(connection, sql::delete_attempts(deliveries)).await?;
+    }
+    Ok(events.len())
+}
+
+async fn returned(
+    connection: &mut SqliteConnection,
+    statement: Statement<Values>,
+) -> Result<Vec<SqliteRow>, Error> {
+    let rows = sqlx::query_with(AssertSqlSafe(statement.sql), statement.values.0)
+        // A text for every number of rows: keeping them all would push out those of the hot path.
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+fn event_key(row: &SqliteRow) -> Result<EventKey, Error> {
+    Ok((text(row, "id")?, text(row, "account")?))
+}
+
+fn text(row: &SqliteRow, column: &str) -> Result<Arc<str>, Error> {
+    Ok(row.try_get::<&str, _>(column)?.into())
+}

@@ -1,0 +1,21 @@
+//! What tests are made of, and nothing else uses: a clock moved by hand ([`ManualClock`]), an HTTP server that
+//! misbehaves ([`Receiver`]) with bad certificates ([`Certificate`]), processes that can be killed ([`Process`]), and
+//! valid values of the domain ([`builders`]).
+//!
+//! What waits has a deadline and panics past it, saying what did not come: a test has nothing better to do.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests spawn tasks of their own and look at the machine's time and environment"
+)]
+
+pub mod builders;
+mod certificate;
+mod clock;
+mod process;
+mod receiver;
+
+pub use certificate::{Certificate, CertificateKind};
+pub use clock::ManualClock;
+pub use process::{Launch, Process, Usage, free_port, ringback_binary};
+pub use receiver::{Answer, Behaviour, Memory, Received, Receiver, Tally, TallyKey, Wire};

@@ -1,0 +1,156 @@
+//! How many requests to one callback may be under way at once, and who waits for a place.
+//!
+//! **Problem.** A worker holds a bounded number of dispatches. Were all of them allowed to wait for one endpoint that
+//! hangs, nobody else would be served. Were none allowed to wait, every short burst would go over the disk and back.
+//!
+//! **Design.** A dispatch waits for its turn as long as that is a matter of [`PATIENCE`]: how long it will be is told
+//! from the number of those before it and from how long requests took lately. If it would be longer, or turns out to
+//! be, the dispatch is put off: it goes back to the queue and comes again.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// The longest that a dispatch waits in a worker for its callback's turn.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The places of one callback.
+pub(crate) struct Gate {
+    places: Arc<Semaphore>,
+    limit: NonZeroU32,
+    waiting: AtomicUsize,
+    /// How long a request holds its place, averaged over the last few, in microseconds.
+    holding_us: AtomicU64,
+    /// Somebody waited in vain, and no place has become free since: whoever comes now would too.
+    stuck: AtomicBool,
+}
+
+/// A place among the requests under way. Dropping it gives it to the next.
+pub(crate) struct Place {
+    gate: Arc<Gate>,
+    taken_at: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    pub(crate) fn new(limit: NonZeroU32) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limit.get() as usize)),
+            limit,
+            waiting: AtomicUsize::new(0),
+            holding_us: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> NonZeroU32 {
+        self.limit
+    }
+
+    /// A place, if one is free or will be soon; none: put it off.
+    pub(crate) async fn admit(self: &Arc<Self>) -> Option<Place> {
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            return Some(self.place(permit));
+        }
+        if self.stuck.load(Ordering::Relaxed) || self.expected_wait() > PATIENCE {
+            return None;
+        }
+        let _counted = Counted::new(&self.waiting);
+        match tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await {
+            Ok(permit) => Some(self.place(permit.expect("the semaphore is never closed"))),
+            Err(_) => {
+                self.stuck.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+        Place { gate: self.clone(), taken_at: Instant::now(), _permit: permit }
+    }
+
+    /// How long until all who wait now have had their turn.
+    fn expected_wait(&self) -> Duration {
+        let waiting = self.waiting.load(Ordering::Relaxed) as u64 + 1;
+        let holding_us = self.holding_us.load(Ordering::Relaxed);
+        Duration::from_micros(holding_us.saturating_mul(waiting) / u64::from(self.limit.get()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let held_us = u64::try_from(self.taken_at.elapsed().as_micros()).unwrap_or(u64::MAX / 16);
+        let average = self.gate.holding_us.load(Ordering::Relaxed);
+        // An eighth of the new one: follows a change within some ten requests. A race between two loses one sample.
+        let average = if average == 0 { held_us } else { (average * 7 + held_us) / 8 };
+        self.gate.holding_us.store(average, Ordering::Relaxed);
+        self.gate.stuck.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Counts as long as it lives, so that a wait that is dropped is not counted for ever.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(limit: u32) -> Arc<Gate> {
+        Arc::new(Gate::new(NonZeroU32::new(limit).expect("not zero")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_limit_are_under_way() {
+        let gate = gate(2);
+        let first = gate.admit().await.expect("free");
+        let _second = gate.admit().await.expect("free");
+        assert!(gate.admit().await.is_none());
+        drop(first);
+        assert!(gate.admit().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn short_wait_is_waited_for() {
+        let gate = gate(1);
+        let place = gate.admit().await.expect("free");
+        let later = async {
+            tokio::time::advance(PATIENCE / 2).await;
+            drop(place);
+        };
+        let (admitted, ()) = tokio::join!(gate.admit(), later);
+        assert!(admitted.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_an_endpoint_that_hangs() {
+        let gate = gate(1);
+        let hanging = gate.admit().await.expect("free");
+        assert!(gate.admit().await.is_none(), "waited in vain");
+        let before = Instant::now();
+        assert!(gate.admit().await.is_none());
+        assert_eq!(before.elapsed(), Duration::ZERO, "does not wait where another did in vain");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        drop(hanging);
+        let _again = gate.admit().await.expect("free");
+        let before = Instant::now();
+        assert!(gate.admit().await.is_none(), "requests that take 30 s are not waited for");
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,215 @@
+//! One HTTP request: guarded, bounded in time and size, and never an error of ours.
+//!
+//! Rules that are easily lost, and what each is for:
+//! - A host that is an IP literal never reaches the resolver, so literals are checked before sending, and names in the
+//!   resolver (a check of the name beforehand could be answered differently a moment later).
+//! - No proxy from the environment: it would resolve the name itself, behind the guard's back.
+//! - No redirects: the target would choose where event data goes.
+//! - No retries within the client: one attempt is one request, and the history says so.
+//! - No decompression: a small answer could grow without bounds.
+
+mod classify;
+mod guard;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client};
+use ringback_core::address::AddressPolicy;
+use ringback_core::delivery::{RESPONSE_BODY_BYTES_MAX, Response};
+use ringback_core::{Outcome, Timestamp};
+
+use crate::request::Request;
+
+/// What a sender needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct SenderSettings {
+    /// Where requests may go.
+    pub address_policy: AddressPolicy,
+    /// PEM files of certificate authorities that are trusted besides the system's.
+    pub ca_files: Vec<PathBuf>,
+}
+
+/// Sends requests over connections that all of a worker's callbacks share.
+#[derive(Clone)]
+pub struct Sender {
+    client: Client,
+    address_policy: AddressPolicy,
+}
+
+/// A setting of certificate authorities can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCaFile {
+    /// The file can't be read.
+    #[error("ca_files: {path} can't be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file holds no certificate.
+    #[error("ca_files: {path} holds no certificate in PEM form")]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The TLS library refuses what it was given.
+    #[error("ca_files: the certificates can't be used")]
+    Refused(#[source] reqwest::Error),
+}
+
+/// What came of a request.
+pub(crate) struct Exchange {
+    pub(crate) outcome: Outcome,
+    pub(crate) response: Option<Response>,
+}
+
+/// A connection that takes longer is no connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence of this length ends an attempt whose callback allows more time in all.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the body of an answer is waited for: the status has decided already, the body is for people to read.
+const BODY_PATIENCE: Duration = Duration::from_secs(2);
+/// How much of the response's headers is kept.
+const RESPONSE_HEADERS_BYTES_MAX: usize = 8 * 1024;
+
+impl Sender {
+    /// One with connections of its own.
+    ///
+    /// # Errors
+    /// [`InvalidCaFile`].
+    pub fn new(settings: SenderSettings) -> Result<Self, InvalidCaFile> {
+        // Fails only if somebody installed one before: as good.
+        let _already_there = rustls::crypto::ring::default_provider().install_default();
+        let guard = guard::GuardedResolver::new(settings.address_policy.clone());
+        let client = Client::builder()
+            .dns_resolver(Arc::new(guard))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tls_certs_only(trusted(&settings.ca_files)?)
+            .build()
+            .map_err(InvalidCaFile::Refused)?;
+        Ok(Self { client, address_policy: settings.address_policy })
+    }
+
+    /// Sends a request and reads the answer. `now` tells a `Retry-After` date from its distance.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        timeout: Duration,
+        now: impl Fn() -> Timestamp,
+    ) -> Exchange {
+        if let Err(blocked) = self.address_policy.check_host(&request.url) {
+            return Exchange::without_answer(Outcome::Blocked { reason: blocked.to_string() });
+        }
+        let mut builder = self
+            .client
+            .request(request.method(), request.url.clone())
+            .headers(header_map(request))
+            .timeout(timeout);
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        match builder.send().await {
+            Ok(answer) => read(answer, now()).await,
+            Err(error) => Exchange::without_answer(classify::outcome(error, timeout)),
+        }
+    }
+}
+
+impl Exchange {
+    pub(crate) fn without_answer(outcome: Outcome) -> Self {
+        Self { outcome, response: None }
+    }
+}
+
+fn header_map(request: &Request) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(request.headers.len() + 1);
+    let mut add = |name: &str, value: &str, sensitive: bool| {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("checked when the callback was saved");
+        let mut value = HeaderValue::from_str(value).expect("checked when the callback was saved");
+        value.set_sensitive(sensitive);
+        map.append(name, value);
+    };
+    for (name, value) in &request.headers {
+        add(name, value, false);
+    }
+    if let Some(value) = &request.authorization {
+        add("authorization", value.reveal(), true);
+    }
+    map
+}
+
+async fn read(mut answer: reqwest::Response, now: Timestamp) -> Exchange {
+    let status = answer.status().as_u16();
+    let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let outcome = Outcome::of_response(status, retry_after, now);
+    let headers = kept_headers(answer.headers());
+    let mut body = BytesMut::new();
+    let mut body_truncated = false;
+    // To its end if it is short: a connection with an unread answer can't be used again.
+    let reading = async {
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            let room = RESPONSE_BODY_BYTES_MAX - body.len();
+            if chunk.len() > room {
+                body.extend_from_slice(&chunk[..room]);
+                body_truncated = true;
+                return;
+            }
+            body.extend_from_slice(&chunk);
+        }
+    };
+    let in_time = tokio::time::timeout(BODY_PATIENCE, reading).await.is_ok();
+    let body_truncated = body_truncated || !in_time;
+    Exchange {
+        outcome,
+        response: Some(Response { status, headers, body: body.to_vec(), body_truncated }),
+    }
+}
+
+fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut room = RESPONSE_HEADERS_BYTES_MAX;
+    headers
+        .iter()
+        .map_while(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            room = room.checked_sub(name.as_str().len() + value.len())?;
+            Some((name.as_str().to_owned(), value))
+        })
+        .collect()
+}
+
+fn trusted(ca_files: &[PathBuf]) -> Result<Vec<Certificate>, InvalidCaFile> {
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::warn!(%error, "a certificate of the system can't be read");
+    }
+    let mut trusted: Vec<_> =
+        system.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+    if trusted.is_empty() {
+        tracing::warn!(
+            "the system has no certificate authorities (package ca-certificates): no https endpoint can be reached \
+             unless ca_files names some"
+        );
+    }
+    for path in ca_files {
+        let pem = std::fs::read(path)
+            .map_err(|source| InvalidCaFile::Unreadable { path: path.clone(), source })?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or_else(|| InvalidCaFile::NoCertificate { path: path.clone() })?;
+        trusted.extend(certificates);
+    }
+    Ok(trusted)
+}

@@ -1,0 +1,131 @@
+//! Feeds the pipeline: takes messages off the queue, as many as there is room for, and drains when it stops.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use ringback_broker::{Broker, Delayed, Message};
+use ringback_core::dispatch::Novelty;
+use ringback_idempotency::Idempotency;
+use ringback_runtime::{Clock, Shutdown, TaskGroup};
+use ringback_store::Store;
+use tokio::sync::Semaphore;
+
+use crate::pipeline::{Pipeline, Room};
+use crate::sender::Sender;
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The queue.
+    pub broker: Arc<dyn Broker>,
+    /// Configuration and history.
+    pub store: Arc<dyn Store>,
+    /// Claims.
+    pub idempotency: Arc<dyn Idempotency>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How much a worker takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings {
+    /// Dispatches held at once. A waiting request costs memory, not a thread.
+    pub dispatches_max: u32,
+    /// How long requests under way may go on after the worker was asked to stop; what is left then is handed back.
+    pub drain: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { dispatches_max: 2_000, drain: Duration::from_secs(25) }
+    }
+}
+
+/// Takes messages off the queue and delivers them.
+pub struct Worker {
+    broker: Arc<dyn Broker>,
+    clock: Arc<dyn Clock>,
+    pipeline: Arc<Pipeline>,
+    settings: WorkerSettings,
+    room: Arc<Semaphore>,
+    /// Asked for once the drain is over: who still waits for a dead server gives up.
+    give_up: Shutdown,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    #[must_use]
+    pub fn new(settings: WorkerSettings, ports: &Ports, sender: Sender) -> Self {
+        let give_up = Shutdown::new();
+        Self {
+            broker: ports.broker.clone(),
+            clock: ports.clock.clone(),
+            pipeline: Arc::new(Pipeline::new(ports, sender, give_up.clone())),
+            room: Arc::new(Semaphore::new(settings.dispatches_max as usize)),
+            settings,
+            give_up,
+        }
+    }
+
+    /// Works until asked to stop, then finishes what is under way or hands it back.
+    ///
+    /// # Errors
+    /// If the queue can't be consumed from.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), ringback_broker::Error> {
+        let mut consumer = self.broker.consume().await?;
+        let tasks = TaskGroup::new();
+        loop {
+            let message = tokio::select! {
+                message = consumer.next() => message,
+                () = shutdown.requested() => break,
+            };
+            let Some(message) = message else { break };
+            let size = u32::try_from(message.dispatches.len()).unwrap_or(u32::MAX);
+            let size = size.clamp(1, self.settings.dispatches_max);
+            let room = tokio::select! {
+                room = self.room.clone().acquire_many_owned(size) => room,
+                () = shutdown.requested() => break,
+            };
+            let room = room.expect("the semaphore is never closed");
+            tasks.start(self.deliver(message, room));
+        }
+        let under_way = tasks.len();
+        if tokio::time::timeout(self.settings.drain, tasks.drained()).await.is_err() {
+            tracing::info!(messages = tasks.len(), "handed back to the queue: still under way");
+        } else if under_way > 0 {
+            tracing::info!(messages = under_way, "finished what was under way");
+        }
+        self.give_up.request();
+        Ok(())
+    }
+
+    fn deliver(&self, message: Message, room: Room) -> impl Future<Output = ()> + Send + use<> {
+        let pipeline = self.pipeline.clone();
+        let broker = self.broker.clone();
+        let clock = self.clock.clone();
+        async move {
+            let receipt = message.receipt;
+            let dispatches = message.dispatches.clone();
+            let delivered = AssertUnwindSafe(pipeline.deliver(message, room)).catch_unwind().await;
+            if delivered.is_ok() {
+                return;
+            }
+            // A bug. What was on its way comes again, each for itself, so that the one that brings it about takes
+            // nobody along; after a while, so that it does not keep the machine busy.
+            tracing::error!("a dispatch made the worker panic: its message is taken apart and comes again in 60 s");
+            let due = clock.now() + Duration::from_secs(60);
+            let apart = dispatches.into_iter().map(|mut dispatch| {
+                dispatch.novelty = Novelty::PerhapsRepeated;
+                Delayed { due, dispatch }
+            });
+            for one in apart {
+                if broker.publish_after(vec![one]).await.is_err() {
+                    return;
+                }
+            }
+            broker.ack(receipt);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The pipeline over the real embedded adapters and a real receiver, on a clock that stands still until it is moved:
+//! a retry in 300 s takes no time.
+
+#![expect(clippy::disallowed_methods, reason = "tests spawn tasks of their own")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringback_core::callback::{CallbackState, DisabledReason};
+use ringback_core::delivery::{CancelReason, Delivery, DeliveryState, WaitReason};
+use ringback_core::dispatch::Novelty;
+use ringback_core::retry::{AttemptNumber, Position};
+use ringback_core::{Callback, DeliveryId, Dispatch, Event, Target};
+use ringback_runtime::{Clock as _, Shutdown};
+use ringback_sqlite::Database;
+use ringback_store::sqlite::SqliteStore;
+use ringback_store::MasterKey;
+use ringback_testkit::{Answer, Behaviour, ManualClock, Receiver, builders};
+use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A whole embedded Ringback without its HTTP side.
+struct Bench {
+    clock: ManualClock,
+    ports: Ports,
+    shutdown: Shutdown,
+    receiver: Receiver,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let clock = ManualClock::default();
+        let shared: Arc<ManualClock> = Arc::new(clock.clone());
+        let database = Database::open(directory.path()).await.expect("opened");
+        let broker = ringback_broker::embedded::Embedded::open(database.clone(), shared.clone());
+        let broker = broker.await.expect("opened");
+        let key = MasterKey::from_random([7; 32]);
+        let store = SqliteStore::open(database.clone(), key, shared.clone()).await.expect("opened");
+        let claims =
+            ringback_idempotency::embedded::Embedded::open(database.clone(), shared.clone());
+        let claims = claims.await.expect("opened");
+        let ports =
+            Ports { broker: broker.clone(), store, idempotency: claims, clock: shared };
+        let shutdown = Shutdown::new();
+        tokio::spawn(database.run_writer(shutdown.clone()));
+        tokio::spawn(broker.run(shutdown.clone()));
+        let policy = ringback_core::address::AddressPolicy::allowing(ringback_core::address::loopback());
+        let sender = SenderSettings { address_policy: policy, ca_files: Vec::new() };
+        let sender = Sender::new(sender).expect("a sender");
+        let worker = Worker::new(WorkerSettings::default(), &ports, sender);
+        tokio::spawn(worker.run(shutdown.clone()));
+        let receiver = Receiver::start().await.expect("a receiver");
+        Self { clock, ports, shutdown, receiver, _directory: directory }
+    }
+
+    async fn callback(&self, path: &str) -> Callback {
+        let callback = builders::callback(&self.receiver.url(path));
+        self.ports.store.create_callback(&callback).await.expect("created");
+        callback
+    }
+
+    async fn publish(&self, event: &Arc<Event>) {
+        self.ports.broker.publish(vec![Dispatch::of_event(event.clone())]).await.expect("published");
+    }
+
+    /// Waits until the delivery stands as asked for.
+    async fn wait_for(&self, id: DeliveryId, wanted: impl Fn(&Delivery) -> bool) -> Delivery {
+        let mut live = self.ports.store.live_attempts();
+        let waiting = async {
+            loop {
+                let delivery = self.ports.store.delivery(id).await.expect("read");
+                if let Some(delivery) = delivery.filter(|delivery| wanted(delivery)) {
+                    return delivery;
+                }
+                // Cancelled deliveries have no attempt that would wake us.
+                let _news = tokio::time::timeout(Duration::from_millis(20), live.recv()).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.expect("it never came to that")
+    }
+
+    /// Waits until a retry is recorded as waiting, and gives its time.
+    async fn wait_for_retry(&self, id: DeliveryId, attempts: u32) -> ringback_core::Timestamp {
+        let delivery = self
+            .wait_for(id, |delivery| {
+                delivery.attempts == attempts
+                    && matches!(
+                        delivery.state,
+                        DeliveryState::Pending { waits: Some(WaitReason::Retry), .. }
+                    )
+            })
+            .await;
+        match delivery.state {
+            DeliveryState::Pending { next_attempt_at, .. } => next_attempt_at,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.shutdown.request();
+    }
+}
+
+fn delivery_of(event: &Event, callback: &Callback) -> DeliveryId {
+    DeliveryId::of(&event.account, event.id, callback.id, 0)
+}
+
+fn is(state: DeliveryState) -> impl Fn(&Delivery) -> bool {
+    move |delivery| delivery.state == state
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_comes_after_300_s_and_not_a_millisecond_before() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Behaviour::fail_first(1, 500));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    let began = bench.clock.now();
+    bench.publish(&event).await;
+
+    let id = delivery_of(&event, &callback);
+    let due = bench.wait_for_retry(id, 1).await;
+    assert_eq!(due, began + Duration::from_secs(300));
+    bench.clock.advance(Duration::from_millis(299_999));
+    bench.clock.wait_for_sleeper(DEADLINE).await;
+    assert_eq!(bench.receiver.total(), 1, "not yet");
+    bench.clock.advance(Duration::from_millis(20));
+    bench.wait_for(id, is(DeliveryState::Delivered)).await;
+
+    let requests = bench.receiver.requests();
+    let attempts: Vec<_> = requests.iter().map(|r| r.header("ringback-attempt")).collect();
+    assert_eq!(attempts, ["1", "2"]);
+    assert_eq!(requests[0].webhook_id(), requests[1].webhook_id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn default_policy_ends_after_four_requests_and_a_retry_by_hand_begins_anew() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Behaviour::status(500));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    let id = delivery_of(&event, &callback);
+    for attempts in 1..=3 {
+        let due = bench.wait_for_retry(id, attempts).await;
+        bench.clock.advance_to(due + Duration::from_millis(20));
+    }
+    let spent = bench.wait_for(id, is(DeliveryState::Exhausted)).await;
+    assert_eq!(spent.attempts, 4);
+    assert_eq!(bench.receiver.total(), 4);
+
+    let fifth = AttemptNumber::new(5).expect("not zero");
+    let position = Position { attempt: fifth, series_start: fifth };
+    let target = Target { position, ..Target::first(callback.id) };
+    let by_hand = Dispatch::to_target(event.clone(), target);
+    bench.ports.broker.publish(vec![by_hand]).await.expect("published");
+    bench.wait_for_retry(id, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gone_endpoint_is_disabled_and_the_delivery_given_up_on() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Behaviour::status(410));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Exhausted)).await;
+    let callback = bench.ports.store.callback(callback.id).await.expect("read").expect("there");
+    assert_eq!(callback.state, CallbackState::Disabled(DisabledReason::Gone));
+
+    let later = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&later).await;
+    let other = bench.callback("/b").await;
+    let last = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&last).await;
+    bench.wait_for(delivery_of(&last, &other), is(DeliveryState::Delivered)).await;
+    assert_eq!(bench.receiver.requests_to("/a").len(), 1, "nothing more after 410");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_of_the_receiver_takes_the_place_of_the_delay() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Answer::new(429).retry_after_seconds(7));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    let began = bench.clock.now();
+    bench.publish(&event).await;
+    let due = bench.wait_for_retry(delivery_of(&event, &callback), 1).await;
+    assert_eq!(due, began + Duration::from_secs(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_under_way_is_cancelled_when_its_callback_is_disabled_or_deleted() {
+    let bench = Bench::start().await;
+    bench.receiver.on_others(Behaviour::status(500));
+    let (disabled, deleted) = (bench.callback("/a").await, bench.callback("/b").await);
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    let of_disabled = delivery_of(&event, &disabled);
+    let of_deleted = delivery_of(&event, &deleted);
+    let due = bench.wait_for_retry(of_disabled, 1).await.max(bench.wait_for_retry(of_deleted, 1).await);
+
+    let state = CallbackState::Disabled(DisabledReason::ByOwner);
+    let changed = Callback {
+        state,
+        updated_at: disabled.updated_at + Duration::from_millis(1),
+        ..disabled.clone()
+    };
+    let store = &bench.ports.store;
+    assert!(store.update_callback(&changed, disabled.updated_at).await.expect("written"));
+    assert!(store.delete_callback(deleted.id, bench.clock.now()).await.expect("written"));
+    bench.clock.advance_to(due + Duration::from_millis(20));
+    let cancelled = |reason| is(DeliveryState::Cancelled(reason));
+    bench.wait_for(of_disabled, cancelled(CancelReason::CallbackDisabled)).await;
+    bench.wait_for(of_deleted, cancelled(CancelReason::CallbackDeleted)).await;
+    assert_eq!(bench.receiver.total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_that_may_be_a_repeat_is_not_sent_where_it_was_delivered() {
+    let bench = Bench::start().await;
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
+
+    let repeat = Dispatch { novelty: Novelty::PerhapsRepeated, ..Dispatch::of_event(event.clone()) };
+    bench.ports.broker.publish(vec![repeat]).await.expect("published");
+    let marker = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&marker).await;
+    bench.wait_for(delivery_of(&marker, &callback), is(DeliveryState::Delivered)).await;
+    let depth_is_zero = async {
+        while bench.ports.broker.depth().await.expect("asked").fresh > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, depth_is_zero).await.expect("all is acked");
+    assert_eq!(bench.receiver.total(), 2, "the event and the marker, once each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_fan_out_reaches_every_callback_once() {
+    const CALLBACKS: u64 = 100;
+    let bench = Bench::start().await;
+    for number in 0..CALLBACKS {
+        bench.callback(&format!("/{number}")).await;
+    }
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    bench.receiver.wait_for_ended(CALLBACKS, DEADLINE).await;
+    let mut paths: Vec<_> = bench.receiver.requests().into_iter().map(|r| r.uri.to_string()).collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths.len() as u64, CALLBACKS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hanging_endpoint_holds_its_own_places_and_nobody_elses() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/hanging", Behaviour::Hang);
+    bench.callback("/hanging").await;
+    let healthy = bench.callback("/healthy").await;
+    for _ in 0..200 {
+        bench.publish(&Arc::new(builders::event("COMMENT_CREATED"))).await;
+    }
+    let waiting = async {
+        while bench.receiver.requests_to("/healthy").len() < 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.expect("the healthy one gets all");
+    let limit = healthy.max_in_flight.get() as usize;
+    assert!(bench.receiver.requests_to("/hanging").len() <= limit);
+}

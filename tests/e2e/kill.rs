@@ -1,0 +1,250 @@
+//! `kill -9`, again and again, under load: nothing acknowledged is lost, and nothing is sent twice without need.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use ringback_testkit::builders::event_id;
+use ringback_testkit::{Behaviour, Received, Receiver};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::support::{Api, Ringback, callback, event, eventually, text, with};
+
+const EVENTS: usize = 5_000;
+const PATHS: [&str; 3] = ["/steady", "/slow", "/flaky"];
+const KILLS: usize = 12;
+const PRODUCERS: usize = 8;
+/// Events go alone and in arrays, as producers send them.
+const ARRAY: usize = 5;
+/// Answered so shortly before a kill, a request may have been settled in memory and nowhere else.
+const SETTLING: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_at_any_moment_loses_nothing() {
+    let mut ringback = Ringback::start().await;
+    let receiver = misbehaving_receiver().await;
+    for path in PATHS {
+        let policy = json!({"retry": {"delay_seconds": 1, "max_retries": 50}, "format": "json"});
+        ringback
+            .api
+            .create_callback(&with(callback(&receiver.url(path)), policy))
+            .await;
+    }
+    let ids: Arc<Vec<String>> = Arc::new((0..EVENTS).map(|_| event_id().to_string()).collect());
+    let (api, current_api) = watch::channel(ringback.api.clone());
+    let next = Arc::new(AtomicUsize::new(0));
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|_| tokio::spawn(produce(ids.clone(), next.clone(), current_api.clone())))
+        .collect();
+
+    let mut kills = Vec::new();
+    for threshold in kill_thresholds() {
+        receiver.wait_for(threshold, LONG).await;
+        // A moment that no request of ours decides.
+        tokio::time::sleep(Duration::from_millis(random_below(40))).await;
+        kills.push(Instant::now());
+        ringback.process.kill9().await.expect("it runs");
+        ringback.restart().await;
+        api.send(ringback.api.clone()).expect("producers listen");
+    }
+    let mut resent = 0;
+    for producer in producers {
+        resent += producer.await.expect("no producer fails");
+    }
+    let settled = async || {
+        ringback
+            .api
+            .list("/v1/deliveries?status=pending")
+            .await
+            .is_empty()
+            .then_some(())
+    };
+    receiver
+        .wait_until("request for each event and path", LONG, |requests| {
+            received_all(requests, &ids)
+        })
+        .await;
+    eventually("settled history", LONG, settled).await;
+
+    let requests = receiver.requests();
+    let duplicates = duplicates(&requests);
+    let unexplained: Vec<_> = duplicates
+        .iter()
+        .filter(|pair| !pair.was_on_the_wire(&kills))
+        .collect();
+    println!(
+        "{EVENTS} events to {} callbacks, {} kills: {} requests, {} requests of producers repeated, {} duplicates, \
+         {} of them without a kill to blame",
+        PATHS.len(),
+        kills.len(),
+        requests.len(),
+        resent,
+        duplicates.len(),
+        unexplained.len(),
+    );
+    assert!(unexplained.is_empty(), "{unexplained:#?}");
+    assert_history_is_whole(&ringback.api, &ids).await;
+}
+
+/// Takes everything at one path, takes its time at another, and fails the first attempt of every third event at the
+/// third.
+async fn misbehaving_receiver() -> Receiver {
+    let receiver = Receiver::start().await.expect("a port");
+    receiver.on("/slow", Behaviour::slow(Duration::from_millis(20)));
+    receiver.on(
+        "/flaky",
+        Behaviour::choose(|request| {
+            let unlucky = request.webhook_id().bytes().map(u32::from).sum::<u32>() % 3 == 0;
+            Behaviour::status(if unlucky && request.number == 1 {
+                500
+            } else {
+                204
+            })
+        }),
+    );
+    receiver
+}
+
+/// After how many requests the process is killed: any number, and so that the last kill still meets work.
+fn kill_thresholds() -> Vec<u64> {
+    let all = (EVENTS * PATHS.len()) as u64;
+    let mut thresholds: Vec<_> = (0..KILLS).map(|_| random_below(all * 95 / 100)).collect();
+    thresholds.sort_unstable();
+    thresholds
+}
+
+fn random_below(bound: u64) -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    u64::from_le_bytes(bytes) % bound
+}
+
+/// Sends events until there are none left, each again until it is accepted. Gives how many requests it repeated.
+async fn produce(
+    ids: Arc<Vec<String>>,
+    next: Arc<AtomicUsize>,
+    mut api: watch::Receiver<Api>,
+) -> usize {
+    let mut repeated = 0;
+    loop {
+        let first = next.fetch_add(ARRAY, Ordering::Relaxed);
+        let Some(ids) = ids.get(first..(first + ARRAY).min(EVENTS)) else {
+            return repeated;
+        };
+        let events: Vec<Value> = ids
+            .iter()
+            .map(|id| with(event("COMMENT_CREATED"), json!({"id": id})))
+            .collect();
+        match (first / ARRAY).is_multiple_of(2) {
+            true => repeated += send(&json!(events), &mut api).await,
+            false => {
+                for event in &events {
+                    repeated += send(event, &mut api).await;
+                }
+            }
+        }
+    }
+}
+
+async fn send(body: &Value, api: &mut watch::Receiver<Api>) -> usize {
+    let mut repeated = 0;
+    loop {
+        let now = api.borrow_and_update().clone();
+        let answer = now
+            .request(Method::POST, "/v1/events", Some(body.to_string()), &[])
+            .await;
+        match answer {
+            Ok(answer) if is_accepted(&answer.body) => return repeated,
+            // The process may still be working on the request that this one repeats.
+            Ok(answer) => assert!([202, 409, 503].contains(&answer.status), "{answer:?}"),
+            // The process was killed: the answer is lost, and nobody knows what became of the events.
+            Err(_) => api.changed().await.expect("the test starts it again"),
+        }
+        repeated += 1;
+    }
+}
+
+fn is_accepted(answer: &Value) -> bool {
+    match answer["data"].as_array() {
+        Some(answers) => answers.iter().all(is_accepted),
+        None => answer["status"] == "accepted",
+    }
+}
+
+fn received_all(requests: &[Received], ids: &[String]) -> bool {
+    // Counted first: looking at each request is for the end.
+    if requests.len() < ids.len() * PATHS.len() {
+        return false;
+    }
+    let taken: std::collections::HashSet<_> = requests
+        .iter()
+        .filter(|request| request.answered.is_some())
+        .map(key_of)
+        .collect();
+    PATHS
+        .iter()
+        .all(|path| ids.iter().all(|id| taken.contains(&(*path, id.as_str()))))
+}
+
+fn key_of(request: &Received) -> (&str, &str) {
+    (request.uri.path(), request.webhook_id())
+}
+
+/// A request that came though the one before it, of the same event to the same callback, had not failed.
+#[derive(Debug)]
+struct Duplicate<'a> {
+    first: &'a Received,
+    second: &'a Received,
+}
+
+impl Duplicate<'_> {
+    /// The process died between the two, while the first one was open, or so shortly after it that nothing of it was
+    /// kept.
+    fn was_on_the_wire(&self, kills: &[Instant]) -> bool {
+        kills.iter().any(|&kill| {
+            let between = self.first.arrived <= kill && kill <= self.second.arrived;
+            between
+                && self
+                    .first
+                    .ended
+                    .is_none_or(|ended| ended + SETTLING >= kill)
+        })
+    }
+}
+
+fn duplicates(requests: &[Received]) -> Vec<Duplicate<'_>> {
+    let mut last: HashMap<(&str, &str), &Received> = HashMap::new();
+    let pairs = requests.iter().filter_map(|second| {
+        let first = last.insert(key_of(second), second)?;
+        Some(Duplicate { first, second })
+    });
+    pairs.filter(|pair| !is_retry(pair)).collect()
+}
+
+/// The next attempt after a failure.
+fn is_retry(pair: &Duplicate<'_>) -> bool {
+    let attempt = |request: &Received| {
+        request
+            .header("ringback-attempt")
+            .parse::<u32>()
+            .unwrap_or(0)
+    };
+    pair.first.status == Some(500) && attempt(pair.second) == attempt(pair.first) + 1
+}
+
+/// One delivery for each event and callback, each delivered.
+async fn assert_history_is_whole(api: &Api, ids: &[String]) {
+    let deliveries = api.list("/v1/deliveries?status=delivered").await;
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for delivery in &deliveries {
+        *count.entry(text(&delivery["event"])).or_default() += 1;
+    }
+    assert_eq!(deliveries.len(), ids.len() * PATHS.len());
+    assert!(ids.iter().all(|id| count.get(id) == Some(&PATHS.len())));
+    assert_eq!(api.list("/v1/deliveries").await.len(), deliveries.len());
+    assert_eq!(api.list("/v1/events").await.len(), ids.len());
+}

@@ -1,0 +1,43 @@
+//! The developer's commands: `cargo xtask test`, `cargo xtask check`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "commands for people at a terminal"
+)]
+
+mod boundaries;
+mod check;
+mod documents;
+mod machine;
+mod metadata;
+mod run;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Ringback's developer commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the binary and runs all tests, unit and end to end.
+    Test {
+        /// Only the tests with one of these in their name.
+        filters: Vec<String>,
+    },
+    /// Format, clippy, documentation, crate boundaries, links.
+    Check,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Test { filters } => test::run(&filters),
+        Command::Check => check::run(),
+    }
+}
