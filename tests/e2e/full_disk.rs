@@ -2,15 +2,62 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use ringback_testkit::builders::event_id;
-use ringback_testkit::{Behaviour, Launch, Receiver, ringback_binary};
+use ringback_testkit::{Behaviour, Launch, Process, Received, Receiver, ringback_binary};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
     ADMIN_KEY, Api, READY, SOON, callback, event, eventually, with, with_settings,
 };
+
+/// A Ringback whose data is on a small disk.
+struct Confined {
+    process: Process,
+    api: Api,
+    /// The disk as the process sees it.
+    disk: PathBuf,
+    _directory: TempDir,
+}
+
+impl Confined {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let launch = serve_on_small_disk(directory.path());
+        let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
+        let data = directory.path().join("data");
+        let data = data.strip_prefix("/").expect("an absolute path");
+        let disk = Path::new("/proc")
+            .join(process.id().to_string())
+            .join("root")
+            .join(data);
+        Self {
+            process,
+            api: Api::new(url, ADMIN_KEY),
+            disk,
+            _directory: directory,
+        }
+    }
+
+    /// Puts something on the disk that is not ours, as much of this as fits.
+    fn fill(&self, ballast_bytes: u64) {
+        let mut ballast = fs::File::create(self.ballast()).expect("there is space for it");
+        let mut zeros = io::repeat(0).take(ballast_bytes);
+        // An error is a disk that is full sooner, which serves as well.
+        let _ = io::copy(&mut zeros, &mut ballast);
+    }
+
+    fn make_space(&self) {
+        fs::remove_file(self.ballast()).expect("it is there");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.disk.join("ballast")
+    }
+}
 
 /// `ringback serve` in a mount namespace of its own, its data on a disk of 16 MiB in memory. Nothing is left behind:
 /// the disk is gone with the process.
@@ -48,32 +95,8 @@ fn large_event(id: &str) -> Value {
     )
 }
 
-#[tokio::test]
-async fn full_disk_refuses_events_and_keeps_those_accepted() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let launch = serve_on_small_disk(directory.path());
-    let (mut process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
-    let api = Api::new(url, ADMIN_KEY);
-    let receiver = Receiver::start().await.expect("a port");
-    receiver.on_others(Behaviour::status(500));
-    let callback =
-        json!({"url": receiver.url("/hook"), "retry": {"delay_seconds": 1, "max_retries": 100}});
-    api.create_callback(&callback).await;
-
-    // The disk as the process sees it.
-    let disk = Path::new("/proc")
-        .join(process.id().to_string())
-        .join("root")
-        .join(
-            directory
-                .path()
-                .join("data")
-                .strip_prefix("/")
-                .expect("an absolute path"),
-        );
-    let ballast = disk.join("ballast");
-    fs::write(&ballast, vec![1; 10 * 1024 * 1024]).expect("there is space for it");
-
+/// Sends events until ten were refused. Gives the ids of those accepted.
+async fn send_until_refused(api: &Api) -> HashSet<String> {
     let mut accepted = HashSet::new();
     let mut refused = 0;
     while refused < 10 {
@@ -89,23 +112,43 @@ async fn full_disk_refuses_events_and_keeps_those_accepted() {
             }
         }
     }
+    accepted
+}
+
+#[tokio::test]
+async fn full_disk_refuses_events_and_keeps_those_accepted() {
+    let mut ringback = Confined::start().await;
+    let receiver = Receiver::start().await.expect("a port");
+    receiver.on_others(Behaviour::status(500));
+    let policy = json!({"retry": {"delay_seconds": 1, "max_retries": 100}});
+    ringback
+        .api
+        .create_callback(&with(callback(&receiver.url("/hook")), policy))
+        .await;
+
+    ringback.fill(10 * 1024 * 1024);
+    let mut accepted = send_until_refused(&ringback.api).await;
     assert!(!accepted.is_empty(), "some fit in");
     assert!(
-        !process.has_ended().expect("the system says"),
+        !ringback.process.has_ended().expect("the system says"),
         "{}",
-        process.output()
+        ringback.process.output()
     );
-    api.get("/healthz").await.expect(200);
+    ringback.api.get("/healthz").await.expect(200);
 
-    fs::remove_file(&ballast).expect("it is there");
+    ringback.make_space();
     receiver.on_others(Behaviour::status(204));
     eventually("event accepted after space was made", SOON, async || {
         let id = event_id().to_string();
-        let status = api.post("/v1/events", &large_event(&id)).await.status;
+        let status = ringback
+            .api
+            .post("/v1/events", &large_event(&id))
+            .await
+            .status;
         (status == 202).then(|| accepted.insert(id))
     })
     .await;
-    let delivered = |requests: &[ringback_testkit::Received]| {
+    let all_delivered = |requests: &[Received]| {
         let taken = requests
             .iter()
             .filter(|request| request.status == Some(204));
@@ -115,16 +158,18 @@ async fn full_disk_refuses_events_and_keeps_those_accepted() {
         accepted.is_subset(&ids)
     };
     receiver
-        .wait_until("delivery of all that was accepted", SOON * 2, delivered)
+        .wait_until("delivery of all that was accepted", SOON * 2, all_delivered)
         .await;
     eventually("settled history", SOON * 2, async || {
-        api.list("/v1/deliveries?status=pending")
+        ringback
+            .api
+            .list("/v1/deliveries?status=pending")
             .await
             .is_empty()
             .then_some(())
     })
     .await;
-    let delivered = api.list("/v1/deliveries?status=delivered").await;
+    let delivered = ringback.api.list("/v1/deliveries?status=delivered").await;
     let delivered: HashSet<_> = delivered
         .iter()
         .filter_map(|delivery| delivery["event"].as_str())
@@ -133,47 +178,35 @@ async fn full_disk_refuses_events_and_keeps_those_accepted() {
         accepted.iter().all(|id| delivered.contains(id.as_str())),
         "the history has them all"
     );
-    process.terminate().await.expect("it runs");
+    ringback.process.terminate().await.expect("it runs");
     assert_eq!(
-        process.wait_exit(SOON).await.expect("it stops").code(),
+        ringback
+            .process
+            .wait_exit(SOON)
+            .await
+            .expect("it stops")
+            .code(),
         Some(0)
     );
 }
 
 #[tokio::test]
 async fn callback_on_a_full_disk_is_refused_whole() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let launch = serve_on_small_disk(directory.path());
-    let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
-    let api = Api::new(url, ADMIN_KEY);
-    let disk = Path::new("/proc")
-        .join(process.id().to_string())
-        .join("root")
-        .join(
-            directory
-                .path()
-                .join("data")
-                .strip_prefix("/")
-                .expect("an absolute path"),
-        );
-    let mut ballast = fs::File::create(disk.join("ballast")).expect("there is space for it");
-    // Until nothing goes in any more: that is an error, and wanted.
-    let _ = std::io::copy(&mut std::io::repeat(1), &mut ballast);
-    let description = "x".repeat(500);
+    let ringback = Confined::start().await;
+    ringback.fill(u64::MAX);
+    let body = with(
+        callback("https://example.com/"),
+        json!({"description": "x".repeat(500)}),
+    );
     let mut made = 0;
     loop {
-        let body = with(
-            callback("https://example.com/"),
-            json!({"description": description}),
-        );
-        let answer = api.post("/v1/callbacks", &body).await;
-        if answer.status == 201 {
-            made += 1;
-            assert!(made < 1_000, "the disk is full");
-            continue;
+        let answer = ringback.api.post("/v1/callbacks", &body).await;
+        if answer.status != 201 {
+            answer.expect_problem(507);
+            break;
         }
-        answer.expect_problem(507);
-        break;
+        made += 1;
+        assert!(made < 1_000, "the disk is full");
     }
-    assert_eq!(api.list("/v1/callbacks").await.len(), made);
+    assert_eq!(ringback.api.list("/v1/callbacks").await.len(), made);
 }

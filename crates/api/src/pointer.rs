@@ -19,7 +19,6 @@ impl Pointer {
         let part = part.to_string().replace('~', "~0").replace('/', "~1");
         Self(format!("{}/{part}", self.0))
     }
-
 }
 
 impl From<Pointer> for String {

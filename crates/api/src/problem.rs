@@ -38,7 +38,10 @@ impl FieldError {
     /// This is wrong there.
     #[must_use]
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -136,7 +139,12 @@ impl Kind {
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// 400: the request can't be read at all (no JSON, a broken query).
@@ -153,13 +161,17 @@ impl Problem {
             [one] => format!("{}: {}", one.pointer, one.detail),
             several => format!("{} fields are not valid, see errors", several.len()),
         };
-        Self { errors, ..Self::new(Kind::Invalid, detail) }
+        Self {
+            errors,
+            ..Self::new(Kind::Invalid, detail)
+        }
     }
 
     /// 422: an `Idempotency-Key` that came with another request before.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
-        let detail = "this Idempotency-Key came before, with another body: take a new key for a new request";
+        let detail =
+            "this Idempotency-Key came before, with another body: take a new key for a new request";
         Self::new(Kind::KeyReused, detail)
     }
 
@@ -192,39 +204,57 @@ impl Problem {
     /// 413: a body of more bytes than this.
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
-        Self::new(Kind::TooLarge, format!("the body is larger than {bytes_max} bytes"))
+        Self::new(
+            Kind::TooLarge,
+            format!("the body is larger than {bytes_max} bytes"),
+        )
     }
 
     /// 415: the body is of another kind than those taken.
     #[must_use]
     pub fn unsupported_media_type(taken: &str) -> Self {
-        Self::new(Kind::UnsupportedMediaType, format!("send the body as `Content-Type: {taken}`"))
+        Self::new(
+            Kind::UnsupportedMediaType,
+            format!("send the body as `Content-Type: {taken}`"),
+        )
     }
 
     /// 503: it may work later. Whoever knows the cause logs it.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(Kind::Unavailable, detail)
+        }
     }
 
     /// 507: nothing can be written. The cause is logged here.
     #[must_use]
     pub fn disk_full(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "disk full, request refused");
-        Self::new(Kind::DiskFull, "there is no disk space left, so nothing was written")
+        Self::new(
+            Kind::DiskFull,
+            "there is no disk space left, so nothing was written",
+        )
     }
 
     /// 500: our fault. The cause is logged here, and the answer says nothing of it.
     #[must_use]
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "request failed");
-        Self::new(Kind::Internal, "Ringback could not do this; its log says why")
+        Self::new(
+            Kind::Internal,
+            "Ringback could not do this; its log says why",
+        )
     }
 
     /// The same, with a wait to suggest.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..self }
+        Self {
+            retry_after: Some(wait),
+            ..self
+        }
     }
 
     /// What is wrong where, for invalid content.
@@ -236,7 +266,11 @@ impl Problem {
     /// What is wrong where: of a body that can't be read at all, with its whole.
     #[must_use]
     pub fn into_field_errors(self) -> Vec<FieldError> {
-        if self.errors.is_empty() { vec![FieldError::new("", self.detail)] } else { self.errors }
+        if self.errors.is_empty() {
+            vec![FieldError::new("", self.detail)]
+        } else {
+            self.errors
+        }
     }
 
     /// What is wrong.
@@ -339,11 +373,89 @@ impl IntoResponses for Problem {
 /// that has a fallback can't be merged into another one.
 pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let unknown_path = async |uri: Uri| {
-        Problem::new(Kind::NotFound, format!("there is nothing at {}", uri.path()))
+        Problem::new(
+            Kind::NotFound,
+            format!("there is nothing at {}", uri.path()),
+        )
     };
     let unknown_method = async || {
         let detail = "this path does not take this method; the Allow header names those it takes";
         Problem::new(Kind::MethodNotAllowed, detail)
     };
-    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(problem: Problem) -> (Response, serde_json::Value) {
+        let mut response = problem.into_response();
+        let body = std::mem::take(response.body_mut());
+        let bytes = axum::body::to_bytes(body, 10_000)
+            .await
+            .expect("a whole body");
+        (response, serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn invalid_content_is_told_as_the_contract_says() {
+        let error = FieldError::new("/retry/max_retries", "a whole number from 0 to 100");
+        let (response, json) = answer(Problem::invalid(vec![error])).await;
+        assert_eq!(response.status(), 422);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        let expected = serde_json::json!({
+            "type": "/problems/invalid", "title": "Invalid content", "status": 422,
+            "detail": "/retry/max_retries: a whole number from 0 to 100",
+            "errors": [{ "pointer": "/retry/max_retries", "detail": "a whole number from 0 to 100" }],
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[tokio::test]
+    async fn cause_stays_inside() {
+        let cause = || "disk I/O error at /var/lib/ringback".into();
+        for (error, status) in [
+            (ringback_store::Error::Full(cause()), 507),
+            (ringback_store::Error::Unavailable(cause()), 503),
+            (ringback_store::Error::WrongMasterKey, 500),
+            (
+                ringback_store::Error::Unreadable {
+                    table: "callback",
+                    detail: "hush".into(),
+                },
+                500,
+            ),
+        ] {
+            let (response, json) = answer(error.into()).await;
+            assert_eq!(response.status(), status);
+            let text = json.to_string();
+            assert!(
+                !text.contains("/var") && !text.contains("hush") && !text.contains("master"),
+                "{text}"
+            );
+        }
+        for (error, status) in [
+            (PublishError::Full(cause()), 507),
+            (PublishError::Unavailable(cause()), 503),
+        ] {
+            let (response, json) = answer(error.into()).await;
+            assert_eq!(response.status(), status);
+            assert!(!json.to_string().contains("/var"), "{json}");
+        }
+    }
+
+    #[tokio::test]
+    async fn wait_is_told_in_whole_seconds_and_never_none() {
+        for (wait_ms, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2")] {
+            let wait = Duration::from_millis(wait_ms);
+            let (response, _) = answer(Problem::unavailable("later", wait)).await;
+            assert_eq!(response.headers()["retry-after"], seconds, "{wait_ms}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! **Publish.** Dispatches that wait together become bundles, a row each, written by the group commit that all share
 //! ([`ringback_sqlite`]), so 64 producers cost one sync of the disk. Their callers are told after COMMIT.
 //! **Consume.** A committed message is handed out from memory, without being read or decoded again. Memory is bounded:
-//! what does not fit stays on disk and is read in order when there is room ([`fresh`], [`returned`] say how none is
-//! skipped and none comes twice).
+//! what does not fit stays on disk and is read in order when there is room (`fresh.rs` and `returned.rs` say how none
+//! is skipped and none comes twice).
 //! **Ack.** Deletes the row, with the next commit. A crash before it hands the message out again.
 //! **Delay.** A returning message is a row with a due time; it is handed out once that has come. No second write moves
 //! it. One task sleeps until the next due time: nothing polls.

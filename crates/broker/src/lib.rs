@@ -1,7 +1,7 @@
 //! The queue between those who take events in and those who deliver them.
 //!
 //! [`Broker`] is the port: publish with confirm, publish for later, consume, ack. It speaks of dispatches, not of tables
-//! or exchanges. Adapters stand beside it, each of which runs the same [`conformance`] suite.
+//! or exchanges. Adapters stand beside it, each of which runs the same `conformance` suite.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

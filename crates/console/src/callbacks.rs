@@ -1,5 +1,7 @@
 //! Callbacks: made, seen, changed, removed.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,12 +12,11 @@ use ringback_core::signature::SigningSecret;
 use ringback_core::{Account, CallbackId, Timestamp};
 use ringback_store::CallbackQuery;
 use serde_json::Value;
-use std::time::Duration;
 
+use crate::merge_patch;
 use crate::state::{Console, manages, random};
 use crate::wire::callback::{CallbackAnswer, CallbackSettings, SavedCallback, SecretAnswer};
 use crate::wire::settings::{Base, Rules};
-use crate::merge_patch;
 
 /// Make a callback.
 ///
@@ -40,11 +41,18 @@ pub(crate) async fn create(
         created_at: now,
         updated_at: now,
     };
-    let rules = Rules { address_policy: &console.address_policy };
+    let rules = Rules {
+        address_policy: &console.address_policy,
+    };
     let callback = rules.apply(&settings, base).map_err(Problem::invalid)?;
     console.store.create_callback(&callback).await?;
     let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
-    Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
+    Ok((
+        StatusCode::CREATED,
+        location,
+        Json(SavedCallback::of(&callback)),
+    )
+        .into_response())
 }
 
 /// List callbacks, newest first.
@@ -65,9 +73,16 @@ pub(crate) async fn list(
     let account = query.take::<Account>("account")?;
     let page = PageQuery::take(&mut query)?;
     query.end()?;
-    let query = CallbackQuery { account: caller.account_for(account)? };
-    let found = console.store.callbacks(&query, page.limit, page.after.as_ref()).await?;
-    Ok(Json(PageAnswer::of(found, |callback| CallbackAnswer::of(&callback))))
+    let query = CallbackQuery {
+        account: caller.account_for(account)?,
+    };
+    let found = console
+        .store
+        .callbacks(&query, page.limit, page.after.as_ref())
+        .await?;
+    Ok(Json(PageAnswer::of(found, |callback| {
+        CallbackAnswer::of(&callback)
+    })))
 }
 
 /// One callback.
@@ -120,7 +135,10 @@ pub(crate) async fn change(
     PathId(id): PathId<CallbackId>,
     JsonBody(patch): JsonBody<serde_json::Map<String, Value>>,
 ) -> Result<Json<SavedCallback>, Problem> {
-    update(&console, &caller, id, |stored| patched(stored, patch.clone())).await
+    update(&console, &caller, id, |stored| {
+        patched(stored, patch.clone())
+    })
+    .await
 }
 
 /// Remove a callback.
@@ -137,7 +155,11 @@ pub(crate) async fn remove(
     PathId(id): PathId<CallbackId>,
 ) -> Result<StatusCode, Problem> {
     let callback = own(&console, &caller, id).await?;
-    if console.store.delete_callback(callback.id, console.clock.now()).await? {
+    if console
+        .store
+        .delete_callback(callback.id, console.clock.now())
+        .await?
+    {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown())
@@ -156,13 +178,17 @@ pub(crate) async fn secret(
     PathId(id): PathId<CallbackId>,
 ) -> Result<Response, Problem> {
     let callback = own(&console, &caller, id).await?;
-    let answer = SecretAnswer { secret: callback.signing_secret.reveal().reveal().to_owned() };
+    let answer = SecretAnswer {
+        secret: callback.signing_secret.reveal().reveal().to_owned(),
+    };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 async fn own(console: &Console, caller: &Caller, id: CallbackId) -> Result<Callback, Problem> {
     let found = console.store.callback(id).await?;
-    found.filter(|callback| manages(caller, callback)).ok_or_else(unknown)
+    found
+        .filter(|callback| manages(caller, callback))
+        .ok_or_else(unknown)
 }
 
 fn unknown() -> Problem {
@@ -181,17 +207,25 @@ async fn update(
     for _ in 0..UPDATE_TRIES {
         let stored = own(console, caller, id).await?;
         let settings = settings_for(&stored)?;
-        settings.keeps_account(stored.account.as_ref()).map_err(|error| Problem::invalid(vec![error]))?;
+        settings
+            .keeps_account(stored.account.as_ref())
+            .map_err(|error| Problem::invalid(vec![error]))?;
         let read_at = stored.updated_at;
         // Two changes within a millisecond must differ: the time is what tells a change from the one before.
         let updated_at = console.clock.now().max(read_at + Duration::from_millis(1));
-        let rules = Rules { address_policy: &console.address_policy };
-        let callback = rules.apply(&settings, base_of(stored, updated_at)).map_err(Problem::invalid)?;
+        let rules = Rules {
+            address_policy: &console.address_policy,
+        };
+        let callback = rules
+            .apply(&settings, base_of(stored, updated_at))
+            .map_err(Problem::invalid)?;
         if console.store.update_callback(&callback, read_at).await? {
             return Ok(Json(SavedCallback::of(&callback)));
         }
     }
-    Err(Problem::conflict("the callback is being changed by others all the time: try again"))
+    Err(Problem::conflict(
+        "the callback is being changed by others all the time: try again",
+    ))
 }
 
 fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
@@ -207,7 +241,10 @@ fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
 }
 
 /// The settings of a callback after a patch.
-fn patched(stored: &Callback, patch: serde_json::Map<String, Value>) -> Result<CallbackSettings, Problem> {
+fn patched(
+    stored: &Callback,
+    patch: serde_json::Map<String, Value>,
+) -> Result<CallbackSettings, Problem> {
     let settings = CallbackSettings::of(stored);
     let mut merged = serde_json::to_value(settings).expect("texts and numbers always serialize");
     // What belongs to another choice would be refused beside the new one, and nobody asked for it.
@@ -230,7 +267,12 @@ fn patched(stored: &Callback, patch: serde_json::Map<String, Value>) -> Result<C
 }
 
 /// Whether a patch sets a member to something else than it is.
-fn differs(stored: &Value, patch: &serde_json::Map<String, Value>, object: &str, member: &str) -> bool {
+fn differs(
+    stored: &Value,
+    patch: &serde_json::Map<String, Value>,
+    object: &str,
+    member: &str,
+) -> bool {
     let new = patch.get(object).and_then(|object| object.get(member));
     new.is_some_and(|new| *new != stored[object][member])
 }

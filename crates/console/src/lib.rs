@@ -1,16 +1,20 @@
 //! The management API: callbacks, history, retries by hand, API keys, live attempts.
 //!
-//! Each part has its handlers in a module of its own ([`callbacks`], [`events`], [`deliveries`], [`api_keys`],
-//! [`live`]); what they take and answer is in [`wire`], apart from the domain.
+//! Each part has its handlers in a module of its own (`callbacks`, `events`, `deliveries`, `live`, `api_keys`); what
+//! they take and answer is in `wire`, apart from the domain.
 
-mod api_keys;
+mod router;
+mod state;
+
 mod callbacks;
+mod merge_patch;
+
 mod deliveries;
 mod events;
 mod live;
-mod merge_patch;
-mod router;
-mod state;
+
+mod api_keys;
+
 mod wire;
 
 pub use router::{openapi, router};

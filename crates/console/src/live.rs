@@ -35,7 +35,12 @@ pub(crate) async fn attempts(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     query.end()?;
     let attempts = console.store.live_attempts();
-    let watcher = Watcher { console, caller, attempts, details: HashMap::new() };
+    let watcher = Watcher {
+        console,
+        caller,
+        attempts,
+        details: HashMap::new(),
+    };
     let messages = futures_util::stream::unfold(watcher, async |mut watcher| {
         let message = watcher.next().await?;
         Some((Ok(message), watcher))
@@ -88,7 +93,9 @@ impl Watcher {
             return *known;
         }
         // A callback that can't be read now may be anybody's.
-        let Ok(found) = self.console.store.callback(callback).await else { return Detail::Outcome };
+        let Ok(found) = self.console.store.callback(callback).await else {
+            return Detail::Outcome;
+        };
         let detail = detail_for(&self.caller, found.as_ref());
         self.details.insert(callback, detail);
         detail

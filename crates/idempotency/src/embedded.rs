@@ -7,7 +7,7 @@
 //! **Request keys** are rows, written by the group commit without anybody waiting for it. That is enough: the store has
 //! a higher [`Rank`] than the queue, so the commit that makes a publish durable holds every key begun before it, or an
 //! earlier one did. An answer need not be durable to be right either: without it a repeat is told
-//! [`Begun::Unfinished`](crate::Begun::Unfinished), and the history decides. One case is left open: a commit whose keys
+//! [`Begun::Unfinished`], and the history decides. One case is left open: a commit whose keys
 //! can't be written and whose messages can, followed by a crash before the next one.
 
 mod claims;

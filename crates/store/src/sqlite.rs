@@ -7,6 +7,7 @@ mod recorder;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod values;
 
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use ringback_core::{
 };
 use ringback_runtime::{Clock, TaskGroup};
 use ringback_sqlite::Database;
-use sqlx::Connection as _;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::port::{CallbackChange, HistoryRecord, LiveAttempt, Recorded, Revision, Store};
@@ -35,7 +35,7 @@ pub struct SqliteStore {
     database: Arc<Database>,
     configuration: Configuration,
     recorder: Recorder,
-    changes: TaskGroup,
+    writes: TaskGroup,
 }
 
 impl SqliteStore {
@@ -53,27 +53,25 @@ impl SqliteStore {
         migrate::migrate(&mut *database.writer().await, clock.now()).await?;
         let configuration = Configuration::open(Arc::clone(&database), key).await?;
         let recorder = Recorder::join(&database);
-        let changes = TaskGroup::new();
+        let writes = TaskGroup::new();
         Ok(Arc::new(Self {
             database,
             configuration,
             recorder,
-            changes,
+            writes,
         }))
     }
 
-    /// Makes a change of the configuration, to its end even if the caller goes away: a request whose client hangs up is
-    /// dropped, and between COMMIT and telling the new revision that would be a change that no worker hears of.
-    async fn change<T, C>(&self, change: impl FnOnce(Configuration) -> C) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        C: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        let change = change(self.configuration.clone());
+    /// Does what writes to its end, even if the caller goes away: a request whose client hangs up is dropped, and that
+    /// would leave a transaction open, or, between COMMIT and telling the new revision, a change that no worker hears of.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        self.changes.start(async move {
+        self.writes.start(async move {
             // A caller that is gone needs no answer.
-            let _ = answer.send(change.await);
+            let _ = answer.send(work.await);
         });
         answered
             .await
@@ -85,7 +83,8 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
         let callback = callback.clone();
-        self.change(move |to| async move { to.create_callback(&callback).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.create_callback(&callback).await })
             .await
     }
 
@@ -95,12 +94,14 @@ impl Store for SqliteStore {
         read_at: Timestamp,
     ) -> Result<bool, Error> {
         let callback = callback.clone();
-        self.change(move |to| async move { to.update_callback(&callback, read_at).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.update_callback(&callback, read_at).await })
             .await
     }
 
     async fn delete_callback(&self, id: CallbackId, now: Timestamp) -> Result<bool, Error> {
-        self.change(move |to| async move { to.delete_callback(id, now).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.delete_callback(id, now).await })
             .await
     }
 
@@ -123,7 +124,8 @@ impl Store for SqliteStore {
         known_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.change(move |to| async move { to.disable_gone_callback(id, known_at, now).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.disable_gone_callback(id, known_at, now).await })
             .await
     }
 
@@ -140,12 +142,14 @@ impl Store for SqliteStore {
 
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
         let key = key.clone();
-        self.change(move |to| async move { to.create_api_key(&key).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.create_api_key(&key).await })
             .await
     }
 
     async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
-        self.change(move |to| async move { to.delete_api_key(id).await })
+        let to = self.configuration.clone();
+        self.to_the_end(async move { to.delete_api_key(id).await })
             .await
     }
 
@@ -200,19 +204,20 @@ impl Store for SqliteStore {
         accepted_before: Timestamp,
         limit: usize,
     ) -> Result<usize, Error> {
-        retention::delete_history(&self.database, accepted_before, limit).await
+        let database = Arc::clone(&self.database);
+        self.to_the_end(async move {
+            retention::delete_history(&database, accepted_before, limit).await
+        })
+        .await
     }
 
     async fn ready(&self) -> Result<(), Error> {
         sqlx::query(sql::READ_META)
             .fetch_one(self.database.readers())
             .await?;
+        // One statement is a transaction by itself.
         let mut writer = self.database.writer().await;
-        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(sql::TOUCH_META)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        sqlx::query(sql::TOUCH_META).execute(&mut *writer).await?;
         Ok(())
     }
 }

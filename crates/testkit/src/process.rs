@@ -190,13 +190,21 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for its end. A signal's end has no code.
+    /// Waits for its end, and for all it had to say. A signal's end has no code.
     ///
     /// # Errors
-    /// If it is still running at the deadline.
+    /// If it, or a child that shares its output, is still running at the deadline.
     pub async fn wait_exit(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
-        match tokio::time::timeout(deadline, self.child.wait()).await {
-            Ok(status) => status.context("waiting for a process"),
+        let mut progress = self.progress.subscribe();
+        let ended = tokio::time::timeout(deadline, async {
+            let status = self.child.wait().await;
+            let said_all = progress.wait_for(|progress| progress.is_over()).await;
+            said_all
+                .map(|_| status)
+                .context("the tasks that copy output hold on to its progress")
+        });
+        match ended.await {
+            Ok(status) => status?.context("waiting for a process"),
             Err(_) => bail!(
                 "the process still runs after {deadline:?}:\n{}",
                 self.output.tail()

@@ -42,7 +42,7 @@ impl Request {
         let webhook_id = event.id.to_string();
         let signed = body.as_ref().map_or(&[][..], |body| body.text.as_bytes());
         let signature = callback.signing_secret.sign(&webhook_id, now, signed);
-        let mut headers = Vec::with_capacity(9);
+        let mut headers = Vec::with_capacity(10);
         let mut header = |name: &str, value: String| headers.push((name.to_owned(), value));
         header("user-agent", USER_AGENT.to_owned());
         header("accept", "*/*".to_owned());
@@ -54,6 +54,7 @@ impl Request {
         header("webhook-signature", signature);
         header("ringback-callback", callback.id.to_string());
         header("ringback-attempt", attempt.to_string());
+        header("traceparent", traceparent(event));
         headers.extend(callback.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())));
         Ok(Self {
             url,
@@ -80,4 +81,15 @@ impl Request {
             Method::Post => reqwest::Method::POST,
         }
     }
+}
+
+/// One trace for each event, a span for each request: a receiver that traces sees all attempts together. Not sampled,
+/// for Ringback keeps no spans.
+///
+/// # Source
+/// W3C Trace Context, section 3.2.
+fn traceparent(event: &Event) -> String {
+    // All zeros is no valid id. A UUID never is, and a span's is not by this.
+    let span = getrandom::u64().unwrap_or(1).max(1);
+    format!("00-{}-{span:016x}-00", event.id.uuid().as_simple())
 }

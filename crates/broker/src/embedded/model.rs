@@ -16,7 +16,7 @@ use super::*;
 use crate::conformance::{dispatch_of, numbers};
 
 const SOON: Duration = Duration::from_secs(10);
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
 const STEPS: u32 = 250;
 
 #[test]
@@ -67,8 +67,20 @@ struct Simulation {
     clock: ManualClock,
     process: Option<(Runtime, Running)>,
     known: BTreeMap<u32, Known>,
-    consumers: Vec<(Box<dyn Consumer>, Vec<(Receipt, Vec<u32>)>)>,
-    open: Vec<(JoinHandle<Result<(), PublishError>>, Vec<u32>)>,
+    consumers: Vec<Holder>,
+    open: Vec<OpenPublish>,
+}
+
+/// A consumer, and the messages it has not acked.
+struct Holder {
+    consumer: Box<dyn Consumer>,
+    held: Vec<(Receipt, Vec<u32>)>,
+}
+
+/// A publish that nobody waits for.
+struct OpenPublish {
+    publish: JoinHandle<Result<(), PublishError>>,
+    numbers: Vec<u32>,
 }
 
 impl Simulation {
@@ -149,7 +161,10 @@ impl Simulation {
     fn publish_without_waiting(&mut self) {
         let (publish, numbers) = self.new_publish(Promise::Open);
         let (runtime, _) = self.process.as_ref().expect("it runs");
-        self.open.push((runtime.spawn(publish), numbers));
+        self.open.push(OpenPublish {
+            publish: runtime.spawn(publish),
+            numbers,
+        });
     }
 
     /// A publish of new dispatches, known to the model with this promise, and their numbers.
@@ -218,12 +233,15 @@ impl Simulation {
         if self.consumers.len() < 3 && (self.consumers.is_empty() || self.below(5) == 0) {
             let (runtime, running) = self.process.as_ref().expect("it runs");
             let consumer = runtime.block_on(running.broker.consume()).expect("always");
-            self.consumers.push((consumer, Vec::new()));
+            self.consumers.push(Holder {
+                consumer,
+                held: Vec::new(),
+            });
         }
         let must_come = self.must_come() > 0;
         let which = self.pick(self.consumers.len());
         let (runtime, _) = self.process.as_ref().expect("it runs");
-        let (consumer, held) = &mut self.consumers[which];
+        let Holder { consumer, held } = &mut self.consumers[which];
         let message = runtime.block_on(async {
             if must_come {
                 let message = tokio::time::timeout(SOON, consumer.next()).await;
@@ -270,14 +288,14 @@ impl Simulation {
 
     fn ack_one(&mut self) -> bool {
         let holders: Vec<usize> = (0..self.consumers.len())
-            .filter(|i| !self.consumers[*i].1.is_empty())
+            .filter(|i| !self.consumers[*i].held.is_empty())
             .collect();
         if holders.is_empty() {
             return false;
         }
         let holder = holders[self.pick(holders.len())];
-        let which = self.pick(self.consumers[holder].1.len());
-        let (receipt, numbers) = self.consumers[holder].1.swap_remove(which);
+        let which = self.pick(self.consumers[holder].held.len());
+        let (receipt, numbers) = self.consumers[holder].held.swap_remove(which);
         self.process
             .as_ref()
             .expect("it runs")
@@ -291,7 +309,7 @@ impl Simulation {
     fn drop_consumer(&mut self) {
         if !self.consumers.is_empty() {
             let which = self.pick(self.consumers.len());
-            let (consumer, held) = self.consumers.swap_remove(which);
+            let Holder { consumer, held } = self.consumers.swap_remove(which);
             drop(consumer);
             for (_, numbers) in held {
                 self.place(&numbers, Place::Waiting);
@@ -334,7 +352,7 @@ impl Simulation {
         let open = std::mem::take(&mut self.open);
         runtime.block_on(async {
             running.stop().await;
-            for (publish, _) in open {
+            for OpenPublish { publish, .. } in open {
                 // Answered or refused: what it says of its dispatches is nothing certain.
                 let _ = publish.await;
             }
@@ -354,9 +372,9 @@ impl Simulation {
     /// Publishes that were answered meanwhile are promises now.
     fn look_at_open(&mut self) {
         let open = std::mem::take(&mut self.open);
-        for (publish, numbers) in open {
+        for OpenPublish { publish, numbers } in open {
             if !publish.is_finished() {
-                self.open.push((publish, numbers));
+                self.open.push(OpenPublish { publish, numbers });
                 continue;
             }
             let (runtime, _) = self.process.as_ref().expect("it runs");

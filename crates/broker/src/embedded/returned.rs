@@ -159,3 +159,89 @@ impl Returned {
 fn key_of(message: &Waiting) -> DueKey {
     (message.since(), message.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::buffer::Body;
+    use super::*;
+
+    fn message(id: u64, due_ms: i64) -> Waiting {
+        Waiting {
+            id,
+            due: Some(Timestamp::from_ms(due_ms)),
+            queued_at: Timestamp::EPOCH,
+            body: Body::Text(String::new()),
+            size: Size {
+                dispatches: 1,
+                bytes: 1,
+            },
+            redelivered: false,
+        }
+    }
+
+    fn lane_of(messages: &[(u64, i64)]) -> Returned {
+        let mut lane = Returned::found_on_disk(
+            Size {
+                dispatches: 4,
+                bytes: 1_000,
+            },
+            0,
+        );
+        for (id, due_ms) in messages {
+            let message = message(*id, *due_ms);
+            lane.arrive(key_of(&message), message);
+        }
+        lane
+    }
+
+    fn all(lane: &mut Returned) -> Vec<u64> {
+        let end = Timestamp::from_ms(i64::MAX);
+        std::iter::from_fn(|| lane.take(end))
+            .map(|message| message.id)
+            .collect()
+    }
+
+    #[test]
+    fn later_ones_give_way_to_sooner_ones_and_are_read_again() {
+        let mut lane = lane_of(&[(1, 50), (2, 40), (3, 30), (4, 20), (5, 10)]);
+        assert_eq!(all(&mut lane), [5, 4, 3]);
+        let from = lane.begin_reading().expect("there is more on disk");
+        assert_eq!(from, (Timestamp::from_ms(40), 2));
+        lane.read(vec![message(2, 40), message(1, 50)], Complete::Yes, |_| {
+            false
+        });
+        assert_eq!(all(&mut lane), [2, 1]);
+        assert_eq!(lane.begin_reading(), None);
+    }
+
+    #[test]
+    fn what_was_handed_out_or_deleted_meanwhile_is_not_read_again() {
+        // The clock was put back: what was handed out lies behind the horizon.
+        let mut lane = lane_of(&[(1, 50), (2, 40), (3, 30), (4, 20)]);
+        all(&mut lane);
+        lane.begin_reading().expect("there is more on disk");
+        lane.deleted(2);
+        let read = vec![message(1, 50), message(2, 40), message(3, 30)];
+        lane.read(read, Complete::Yes, |id| id == 3);
+        assert_eq!(all(&mut lane), [1]);
+    }
+
+    #[test]
+    fn what_comes_while_reading_is_kept_or_left_by_where_the_reading_ended() {
+        let mut lane = lane_of(&[(1, 40), (2, 30), (3, 20), (4, 10)]);
+        all(&mut lane);
+        lane.begin_reading().expect("there is more on disk");
+        for new in [message(5, 35), message(6, 60)] {
+            lane.arrive(key_of(&new), new);
+        }
+        lane.read(vec![message(1, 40)], Complete::No, |_| false);
+        assert_eq!(all(&mut lane), [5, 1]);
+        assert_eq!(lane.begin_reading(), Some((Timestamp::from_ms(40), 2)));
+        lane.read_failed();
+        assert_eq!(
+            lane.begin_reading(),
+            Some((Timestamp::from_ms(40), 2)),
+            "asked for again"
+        );
+    }
+}

@@ -1,5 +1,7 @@
 //! The embedded queue under the conformance suite, and what only it promises: a bounded memory, a full disk, poison.
 
+#![expect(clippy::disallowed_methods, reason = "tests spawn tasks of their own")]
+
 use std::path::Path;
 use std::time::Duration;
 

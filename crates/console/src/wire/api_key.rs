@@ -57,6 +57,11 @@ impl ApiKeyAnswer {
             Scope::Instance => None,
             Scope::Account(account) => Some(account.clone()),
         };
-        Self { id: key.id.to_string(), account, description: key.description.clone(), created_at: key.created_at }
+        Self {
+            id: key.id.to_string(),
+            account,
+            description: key.description.clone(),
+            created_at: key.created_at,
+        }
     }
 }

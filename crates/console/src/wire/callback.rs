@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use ringback_api::{Caller, FieldError, Problem};
 use ringback_core::callback::{self, Callback, CallbackState};
 use ringback_core::retry::{Backoff, RetryPolicy};
-use ringback_core::secret::Secret;
 use ringback_core::{Account, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::authorization::AuthorizationSettings;
 
 /// The settings of a callback.
 ///
@@ -43,7 +44,11 @@ pub(crate) struct CallbackSettings {
     #[schema(default = true)]
     pub(crate) enabled: bool,
     /// The account whose events it gets; null: all accounts. Set once, when it is made.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub(crate) account: Option<Option<String>>,
     /// Event names, prefixes such as `PACKAGE_*`, or `*` for all.
@@ -64,35 +69,6 @@ pub(crate) struct CallbackSettings {
     #[serde(default = "max_in_flight")]
     #[schema(default = 32, minimum = 1, maximum = 1000)]
     pub(crate) max_in_flight: i64,
-}
-
-/// What the `Authorization` header says. Each type takes its own members and no others.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AuthorizationSettings {
-    /// `none`, `basic` (`username`, `password`), `bearer` (`token`), `header` (`value`, the whole header) or
-    /// `callback_key` (`key`, sent after `Basic` as it is).
-    #[schema(example = "basic", pattern = "^(none|basic|bearer|header|callback_key)$")]
-    pub(crate) r#type: String,
-    /// For `basic`; without a colon.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) username: Option<String>,
-    /// For `basic`. Answers show `***`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(crate) password: Option<SecretText>,
-    /// For `bearer`. Answers show `***`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(crate) token: Option<SecretText>,
-    /// For `header`. Answers show `***`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(crate) value: Option<SecretText>,
-    /// For `callback_key`. Answers show `***`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(crate) key: Option<SecretText>,
 }
 
 /// What happens after a failure.
@@ -157,16 +133,11 @@ pub(crate) struct SecretAnswer {
     pub(crate) secret: String,
 }
 
-/// A secret on its way in; on its way out it is a mask.
-#[derive(Clone)]
-pub(crate) struct SecretText(pub(crate) Secret);
-
 /// Seconds, as a JSON number with or without a fraction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seconds(pub(crate) f64);
 
-const ALL_EVENTS: &str =
-    "all events are chosen: they may overwhelm the receiver. List those it needs, or lower max_in_flight";
+const ALL_EVENTS: &str = "all events are chosen: they may overwhelm the receiver. List those it needs, or lower max_in_flight";
 
 impl CallbackAnswer {
     pub(crate) fn of(callback: &Callback) -> Self {
@@ -186,15 +157,25 @@ impl CallbackAnswer {
 
 impl SavedCallback {
     pub(crate) fn of(callback: &Callback) -> Self {
-        let warnings = if callback.events.matches_all() { vec![ALL_EVENTS] } else { Vec::new() };
-        Self { callback: CallbackAnswer::of(callback), warnings }
+        let warnings = if callback.events.matches_all() {
+            vec![ALL_EVENTS]
+        } else {
+            Vec::new()
+        };
+        Self {
+            callback: CallbackAnswer::of(callback),
+            warnings,
+        }
     }
 }
 
 impl CallbackSettings {
     /// The settings of a callback, its secrets masked.
     pub(crate) fn of(callback: &Callback) -> Self {
-        let headers = callback.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = callback
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             description: callback.description.clone(),
             url: callback.url.as_str().to_owned(),
@@ -216,48 +197,33 @@ impl CallbackSettings {
     pub(crate) fn account_for(&self, caller: &Caller) -> Result<Option<Account>, Problem> {
         let invalid = |detail: String| Problem::invalid(vec![FieldError::new("/account", detail)]);
         if self.account == Some(None) && caller.account().is_some() {
-            return Err(Problem::forbidden("a callback for all accounts takes an instance key"));
+            return Err(Problem::forbidden(
+                "a callback for all accounts takes an instance key",
+            ));
         }
-        let requested = self.account.clone().flatten().map(|text| text.parse::<Account>());
-        let requested = requested.transpose().map_err(|error| invalid(error.to_string()))?;
+        let requested = self
+            .account
+            .clone()
+            .flatten()
+            .map(|text| text.parse::<Account>());
+        let requested = requested
+            .transpose()
+            .map_err(|error| invalid(error.to_string()))?;
         caller.account_for(requested)
     }
 
     /// Refuses another account than the callback has: its events would go where they were never meant to.
     pub(crate) fn keeps_account(&self, stored: Option<&Account>) -> Result<(), FieldError> {
-        let Some(given) = &self.account else { return Ok(()) };
+        let Some(given) = &self.account else {
+            return Ok(());
+        };
         if given.as_deref() == stored.map(Account::as_str) {
             return Ok(());
         }
-        Err(FieldError::new("/account", "can't be changed: make another callback for another account"))
-    }
-}
-
-impl AuthorizationSettings {
-    fn of(authorization: &callback::Authorization) -> Self {
-        let none = Self::default();
-        let shown = |secret: &Secret| Some(SecretText(secret.clone()));
-        let r#type = authorization_type(authorization).to_owned();
-        match authorization {
-            callback::Authorization::None => none,
-            callback::Authorization::Basic { username, password } => {
-                Self { r#type, username: Some(username.clone()), password: shown(password), ..none }
-            }
-            callback::Authorization::Bearer { token } => Self { r#type, token: shown(token), ..none },
-            callback::Authorization::Header { value } => Self { r#type, value: shown(value), ..none },
-            callback::Authorization::CallbackKey { key } => Self { r#type, key: shown(key), ..none },
-        }
-    }
-}
-
-/// The word for a kind of authorization.
-pub(crate) fn authorization_type(authorization: &callback::Authorization) -> &'static str {
-    match authorization {
-        callback::Authorization::None => "none",
-        callback::Authorization::Basic { .. } => "basic",
-        callback::Authorization::Bearer { .. } => "bearer",
-        callback::Authorization::Header { .. } => "header",
-        callback::Authorization::CallbackKey { .. } => "callback_key",
+        Err(FieldError::new(
+            "/account",
+            "can't be changed: make another callback for another account",
+        ))
     }
 }
 
@@ -265,9 +231,11 @@ impl RetrySettings {
     fn of(policy: &RetryPolicy) -> Self {
         let (backoff, factor, max_delay_seconds) = match policy.backoff {
             Backoff::Fixed => (fixed(), None, None),
-            Backoff::Exponential { factor, delay_max } => {
-                ("exponential".to_owned(), Some(factor), Some(Seconds(delay_max.as_secs_f64())))
-            }
+            Backoff::Exponential { factor, delay_max } => (
+                "exponential".to_owned(),
+                Some(factor),
+                Some(Seconds(delay_max.as_secs_f64())),
+            ),
         };
         Self {
             enabled: policy.enabled,
@@ -280,34 +248,9 @@ impl RetrySettings {
     }
 }
 
-impl Default for AuthorizationSettings {
-    fn default() -> Self {
-        let r#type = "none".to_owned();
-        Self { r#type, username: None, password: None, token: None, value: None, key: None }
-    }
-}
-
 impl Default for RetrySettings {
     fn default() -> Self {
         Self::of(&RetryPolicy::default())
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for SecretText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Secret::MASK)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }
 }
 
@@ -315,7 +258,10 @@ impl Serialize for Seconds {
     /// A whole number without a fraction: `300`, not `300.0`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.fract() == 0.0 {
-            #[expect(clippy::cast_possible_truncation, reason = "a week at the most, and whole")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a week at the most, and whole"
+            )]
             return serializer.serialize_i64(self.0 as i64);
         }
         serializer.serialize_f64(self.0)

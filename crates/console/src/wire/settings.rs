@@ -8,22 +8,22 @@ use std::time::Duration;
 use ringback_api::{FieldError, Pointer};
 use ringback_core::address::AddressPolicy;
 use ringback_core::callback::{
-    Authorization, Callback, CallbackState, DisabledReason, Format, Headers, MAX_IN_FLIGHT_MAX, Method, TIMEOUT_RANGE,
+    Authorization, Callback, CallbackState, DisabledReason, Format, Headers, MAX_IN_FLIGHT_MAX,
+    Method, TIMEOUT_RANGE,
 };
 use ringback_core::filter::{EventFilter, InvalidFilter};
 use ringback_core::retry::{Backoff, RetryPolicy};
-use ringback_core::secret::Secret;
 use ringback_core::signature::SigningSecret;
 use ringback_core::template::UrlTemplate;
 use ringback_core::{Account, CallbackId, Timestamp};
 
-use super::callback::{AuthorizationSettings, CallbackSettings, RetrySettings, SecretText, Seconds, authorization_type};
+use super::authorization::authorization;
+use super::callback::{CallbackSettings, RetrySettings, Seconds};
 
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
-const CREDENTIAL_BYTES_MAX: usize = 4_096;
 const FACTOR_RANGE: RangeInclusive<f64> = 1.0..=10.0;
 const FACTOR_DEFAULT: f64 = 2.0;
-const NOT_YET: &str = "is not available yet";
+pub(super) const NOT_YET: &str = "is not available yet";
 
 /// What settings have to obey besides being well-formed.
 pub(crate) struct Rules<'a> {
@@ -45,15 +45,15 @@ pub(crate) struct Base {
 
 /// What is wrong, gathered.
 #[derive(Default)]
-struct Errors(Vec<FieldError>);
+pub(super) struct Errors(pub(super) Vec<FieldError>);
 
 impl Errors {
-    fn say(&mut self, pointer: impl Into<String>, detail: impl Display) {
+    pub(super) fn say(&mut self, pointer: impl Into<String>, detail: impl Display) {
         self.0.push(FieldError::new(pointer, detail.to_string()));
     }
 
     /// Keeps the value, or says what is wrong with it.
-    fn keep<T>(&mut self, pointer: &str, checked: Result<T, impl Display>) -> Option<T> {
+    pub(super) fn keep<T>(&mut self, pointer: &str, checked: Result<T, impl Display>) -> Option<T> {
         checked.map_err(|error| self.say(pointer, error)).ok()
     }
 }
@@ -63,39 +63,57 @@ impl Rules<'_> {
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub(crate) fn apply(&self, settings: &CallbackSettings, base: Base) -> Result<Callback, Vec<FieldError>> {
+    pub(crate) fn apply(
+        &self,
+        settings: &CallbackSettings,
+        base: Base,
+    ) -> Result<Callback, Vec<FieldError>> {
         let mut errors = Errors::default();
         let description = errors.keep("/description", description(&settings.description));
         let url = errors.keep("/url", self.url(&settings.url));
         let method = errors.keep("/method", method(&settings.method));
         let format = errors.keep("/format", format(&settings.format, method));
-        let authorization = authorization(&settings.authorization, base.authorization.as_ref(), &mut errors);
+        let authorization = authorization(
+            &settings.authorization,
+            base.authorization.as_ref(),
+            &mut errors,
+        );
         let headers = headers(settings, &mut errors);
         let events = events(&settings.events, &mut errors);
         let retry = retry(&settings.retry, &mut errors);
         let timeout = errors.keep("/timeout_ms", timeout(settings.timeout_ms));
-        let max_in_flight = errors.keep("/max_in_flight", max_in_flight(settings.max_in_flight));
         if settings.rate_limit.is_some() {
             errors.say("/rate_limit", format!("{NOT_YET}: only null is taken"));
         }
-        if !errors.0.is_empty() {
+        let max_in_flight = errors.keep("/max_in_flight", max_in_flight(settings.max_in_flight));
+        let (Some(description), Some(url), Some(method), Some(format)) =
+            (description, url, method, format)
+        else {
             return Err(errors.0);
-        }
-        const SAID: &str = "a field without a value said what is wrong";
+        };
+        let (Some(authorization), Some(events), Some(retry)) = (authorization, events, retry)
+        else {
+            return Err(errors.0);
+        };
+        let (Some(timeout), Some(max_in_flight), []) =
+            (timeout, max_in_flight, errors.0.as_slice())
+        else {
+            return Err(errors.0);
+        };
         Ok(Callback {
             id: base.id,
-            description: description.expect(SAID),
-            url: url.expect(SAID),
-            method: method.expect(SAID),
-            format: format.expect(SAID),
-            authorization: authorization.expect(SAID),
+            description,
+            url,
+            method,
+            format,
+            authorization,
             headers,
             state: state(settings, base.state),
             account: base.account,
-            events: events.expect(SAID),
-            retry: retry.expect(SAID),
-            timeout: timeout.expect(SAID),
-            max_in_flight: max_in_flight.expect(SAID),
+            events,
+            retry,
+            timeout,
+            max_in_flight,
             signing_secret: base.signing_secret,
             created_at: base.created_at,
             updated_at: base.updated_at,
@@ -104,7 +122,9 @@ impl Rules<'_> {
 
     fn url(&self, text: &str) -> Result<UrlTemplate, String> {
         let template: UrlTemplate = text.parse().map_err(|error| format!("{error}"))?;
-        self.address_policy.check_host(template.origin()).map_err(|error| error.to_string())?;
+        self.address_policy
+            .check_host(template.origin())
+            .map_err(|error| error.to_string())?;
         Ok(template)
     }
 }
@@ -176,14 +196,21 @@ fn events(patterns: &[String], errors: &mut Errors) -> Option<EventFilter> {
 
 fn timeout(ms: i64) -> Result<Duration, String> {
     let timeout = u64::try_from(ms).ok().map(Duration::from_millis);
-    timeout.filter(|timeout| TIMEOUT_RANGE.contains(timeout)).ok_or_else(|| {
-        let (min, max) = (TIMEOUT_RANGE.start().as_millis(), TIMEOUT_RANGE.end().as_millis());
-        format!("a whole number of milliseconds from {min} to {max}")
-    })
+    timeout
+        .filter(|timeout| TIMEOUT_RANGE.contains(timeout))
+        .ok_or_else(|| {
+            let (min, max) = (
+                TIMEOUT_RANGE.start().as_millis(),
+                TIMEOUT_RANGE.end().as_millis(),
+            );
+            format!("a whole number of milliseconds from {min} to {max}")
+        })
 }
 
 fn max_in_flight(number: i64) -> Result<NonZeroU32, String> {
-    let number = u32::try_from(number).ok().filter(|number| *number <= MAX_IN_FLIGHT_MAX);
+    let number = u32::try_from(number)
+        .ok()
+        .filter(|number| *number <= MAX_IN_FLIGHT_MAX);
     let number = number.and_then(NonZeroU32::new);
     number.ok_or_else(|| format!("a whole number from 1 to {MAX_IN_FLIGHT_MAX}"))
 }
@@ -222,9 +249,17 @@ fn fixed(settings: &RetrySettings, errors: &mut Errors) -> Option<Backoff> {
     Some(Backoff::Fixed)
 }
 
-fn exponential(settings: &RetrySettings, delay_min: Option<Duration>, errors: &mut Errors) -> Option<Backoff> {
+fn exponential(
+    settings: &RetrySettings,
+    delay_min: Option<Duration>,
+    errors: &mut Errors,
+) -> Option<Backoff> {
     let factor = settings.factor.unwrap_or(FACTOR_DEFAULT);
-    let factor = if FACTOR_RANGE.contains(&factor) { Ok(factor) } else { Err("a number from 1 to 10") };
+    let factor = if FACTOR_RANGE.contains(&factor) {
+        Ok(factor)
+    } else {
+        Err("a number from 1 to 10")
+    };
     let factor = errors.keep("/retry/factor", factor);
     let delay_max = match settings.max_delay_seconds {
         None => Ok(RetryPolicy::DELAY_MAX),
@@ -236,7 +271,10 @@ fn exponential(settings: &RetrySettings, delay_min: Option<Duration>, errors: &m
         }),
     };
     let delay_max = errors.keep("/retry/max_delay_seconds", delay_max);
-    Some(Backoff::Exponential { factor: factor?, delay_max: delay_max? })
+    Some(Backoff::Exponential {
+        factor: factor?,
+        delay_max: delay_max?,
+    })
 }
 
 fn delay(Seconds(seconds): Seconds) -> Result<Duration, String> {
@@ -246,117 +284,8 @@ fn delay(Seconds(seconds): Seconds) -> Result<Duration, String> {
     if (seconds * 1_000.0 - ms).abs() > 1e-4 {
         return Err("at most three digits after the point: milliseconds".to_owned());
     }
-    let delay = Duration::try_from_secs_f64(ms / 1_000.0).ok().filter(|delay| *delay <= max);
+    let delay = Duration::try_from_secs_f64(ms / 1_000.0)
+        .ok()
+        .filter(|delay| *delay <= max);
     delay.ok_or_else(|| format!("a number of seconds from 0 to {}", max.as_secs()))
-}
-
-/// The authorization, its masked secrets taken from the one before.
-fn authorization(
-    settings: &AuthorizationSettings,
-    before: Option<&Authorization>,
-    errors: &mut Errors,
-) -> Option<Authorization> {
-    let count = errors.0.len();
-    let mut fields = Credentials { settings, before, errors };
-    let authorization = match settings.r#type.as_str() {
-        "none" => Some(Authorization::None),
-        "basic" => fields.basic(),
-        "bearer" => fields.secret("token", &settings.token).map(|token| Authorization::Bearer { token }),
-        "header" => fields.secret("value", &settings.value).map(|value| Authorization::Header { value }),
-        "callback_key" => fields.secret("key", &settings.key).map(|key| Authorization::CallbackKey { key }),
-        "oauth2" => {
-            fields.errors.say("/authorization/type", format!("`oauth2` {NOT_YET}"));
-            return None;
-        }
-        _ => {
-            fields.errors.say("/authorization/type", "none, basic, bearer, header or callback_key");
-            return None;
-        }
-    };
-    fields.refuse_others();
-    authorization.filter(|_| errors.0.len() == count)
-}
-
-/// Reads the members of one authorization.
-struct Credentials<'a> {
-    settings: &'a AuthorizationSettings,
-    before: Option<&'a Authorization>,
-    errors: &'a mut Errors,
-}
-
-impl Credentials<'_> {
-    fn basic(&mut self) -> Option<Authorization> {
-        let username = match self.settings.username.as_deref() {
-            None => Err("is required with type basic"),
-            // RFC 7617, section 2.
-            Some(text) if text.contains(':') => Err("no colon: the receiver would take what follows for the password"),
-            Some(text) if text.chars().any(char::is_control) => Err("no control characters"),
-            Some(text) if text.len() > CREDENTIAL_BYTES_MAX => Err("at most 4,096 bytes"),
-            Some(text) => Ok(text.to_owned()),
-        };
-        let username = self.errors.keep("/authorization/username", username);
-        let password = self.secret("password", &self.settings.password);
-        Some(Authorization::Basic { username: username?, password: password? })
-    }
-
-    fn secret(&mut self, member: &'static str, given: &Option<SecretText>) -> Option<Secret> {
-        let checked = self.checked_secret(member, given.as_ref().map(|text| &text.0));
-        self.errors.keep(&format!("/authorization/{member}"), checked)
-    }
-
-    fn checked_secret(&self, member: &str, given: Option<&Secret>) -> Result<Secret, String> {
-        let r#type = &self.settings.r#type;
-        let Some(secret) = given else { return Err(format!("is required with type {type}")) };
-        let text = secret.reveal();
-        if text == Secret::MASK {
-            return self.kept().cloned().ok_or_else(|| {
-                format!("{} is the mask of a secret: send the secret itself", Secret::MASK)
-            });
-        }
-        if text.len() > CREDENTIAL_BYTES_MAX {
-            return Err("at most 4,096 bytes".to_owned());
-        }
-        // A password is encoded before it is sent, the others stand in the header as they are.
-        if member == "password" {
-            let control = text.chars().any(char::is_control);
-            return if control { Err("no control characters".to_owned()) } else { Ok(secret.clone()) };
-        }
-        let visible = |b: u8| (0x20..=0x7e).contains(&b);
-        if text.is_empty() || !text.bytes().all(visible) || text.trim() != text {
-            return Err("one or more visible ASCII characters, no line break, no space at the ends".to_owned());
-        }
-        if member != "value" && text.contains(' ') {
-            return Err("no spaces".to_owned());
-        }
-        Ok(secret.clone())
-    }
-
-    /// The secret from before, if it was of the same type.
-    fn kept(&self) -> Option<&Secret> {
-        let before = self.before.filter(|before| authorization_type(before) == self.settings.r#type)?;
-        match before {
-            Authorization::None => None,
-            Authorization::Basic { password: secret, .. }
-            | Authorization::Bearer { token: secret }
-            | Authorization::Header { value: secret }
-            | Authorization::CallbackKey { key: secret } => Some(secret),
-        }
-    }
-
-    /// A member of another type is a mistake: perhaps the type is.
-    fn refuse_others(&mut self) {
-        let settings = self.settings;
-        let r#type = settings.r#type.as_str();
-        for (member, owner, is_given) in [
-            ("username", "basic", settings.username.is_some()),
-            ("password", "basic", settings.password.is_some()),
-            ("token", "bearer", settings.token.is_some()),
-            ("value", "header", settings.value.is_some()),
-            ("key", "callback_key", settings.key.is_some()),
-        ] {
-            if is_given && owner != r#type {
-                self.errors.say(format!("/authorization/{member}"), format!("belongs to type {owner}, not {type}"));
-            }
-        }
-    }
 }

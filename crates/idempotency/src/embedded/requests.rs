@@ -204,7 +204,8 @@ impl Requests {
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::with_capacity(self.changed.len());
         for key in std::mem::take(&mut self.changed) {
-            let Some(request) = self.live.get_mut(&key) else {
+            // It may stand there twice, if it was dropped and begun anew in between.
+            let Some(request) = self.live.get_mut(&key).filter(|request| request.waits) else {
                 continue;
             };
             let put = |answer| Write::Put {
@@ -336,5 +337,111 @@ impl Requests {
         if self.live.get(key).is_some_and(nowhere) {
             self.live.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_000);
+
+    fn begin(requests: &mut Requests, key: &Arc<str>) -> Begun {
+        let expires = Timestamp::from_ms(1_000_000);
+        let beginning = Beginning {
+            key,
+            fingerprint: "x",
+            expires,
+            now: NOW,
+        };
+        match requests.begin(beginning) {
+            Known::Begun(begun) => begun,
+            Known::AskDisk => requests.looked_up(beginning, None),
+        }
+    }
+
+    fn answers(changes: &[Change]) -> Vec<Option<&str>> {
+        let answers = changes.iter().map(|change| match &change.write {
+            Write::Put { answer, .. } => answer.as_deref(),
+            Write::Remove => Some("removed"),
+        });
+        answers.collect()
+    }
+
+    #[test]
+    fn key_that_could_not_be_written_is_written_with_the_next_commit() {
+        let (mut requests, key) = (Requests::default(), Arc::from("a"));
+        assert_eq!(begin(&mut requests, &key), Begun::New);
+        let changes = requests.take_changes();
+        assert_eq!(answers(&changes), [None]);
+        // It ends while the commit that fails is under way.
+        requests.complete(&key, "answer");
+        requests.not_committed(changes);
+        let changes = requests.take_changes();
+        assert_eq!(answers(&changes), [Some("answer")]);
+        requests.committed(changes);
+        assert!(requests.live.is_empty(), "the disk knows");
+    }
+
+    #[test]
+    fn request_that_ends_during_its_commit_stays_in_memory_until_the_next() {
+        let (mut requests, key) = (Requests::default(), Arc::from("a"));
+        begin(&mut requests, &key);
+        let changes = requests.take_changes();
+        requests.complete(&key, "answer");
+        requests.committed(changes);
+        let done = Begun::Done {
+            answer: "answer".to_owned(),
+        };
+        assert_eq!(begin(&mut requests, &key), done);
+        assert_eq!(answers(&requests.take_changes()), [Some("answer")]);
+    }
+
+    #[test]
+    fn abandoned_requests_do_not_pile_up_while_nothing_can_be_written() {
+        let (mut requests, key) = (Requests::default(), Arc::from("a"));
+        // Before, during and after a commit that fails.
+        begin(&mut requests, &key);
+        requests.abandon(&key);
+        assert!(requests.live.is_empty());
+        begin(&mut requests, &key);
+        let changes = requests.take_changes();
+        requests.abandon(&key);
+        requests.not_committed(changes);
+        assert!(requests.live.is_empty());
+        begin(&mut requests, &key);
+        let changes = requests.take_changes();
+        requests.not_committed(changes);
+        requests.abandon(&key);
+        assert!(requests.live.is_empty());
+        assert!(requests.take_changes().is_empty());
+    }
+
+    #[test]
+    fn abandoned_request_that_was_written_is_removed() {
+        let (mut requests, key) = (Requests::default(), Arc::from("a"));
+        begin(&mut requests, &key);
+        let changes = requests.take_changes();
+        requests.abandon(&key);
+        requests.committed(changes);
+        let changes = requests.take_changes();
+        assert_eq!(answers(&changes), [Some("removed")]);
+        requests.committed(changes);
+        assert!(requests.live.is_empty());
+    }
+
+    #[test]
+    fn requests_given_up_on_are_forgotten_once_they_are_on_disk() {
+        let (mut requests, key) = (Requests::default(), Arc::from("a"));
+        begin(&mut requests, &key);
+        let later = NOW + IN_PROGRESS_MAX;
+        requests.forget_lost(later);
+        assert!(!requests.live.is_empty(), "it is not written yet");
+        let changes = requests.take_changes();
+        requests.committed(changes);
+        requests.forget_lost(NOW);
+        assert!(!requests.live.is_empty(), "it may be in progress");
+        requests.forget_lost(later);
+        assert!(requests.live.is_empty());
     }
 }

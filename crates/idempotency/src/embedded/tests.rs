@@ -1,5 +1,7 @@
 //! The embedded store under the conformance suite, and what only it promises.
 
+#![expect(clippy::disallowed_methods, reason = "tests spawn tasks of their own")]
+
 use std::path::Path;
 
 use ringback_runtime::Shutdown;
@@ -44,14 +46,6 @@ impl Running {
             .fetch_one(self.database.readers())
             .await
             .expect("read")
-    }
-
-    async fn raw(&self, sql: &'static str) {
-        let mut connection = self.database.writer().await;
-        sqlx::raw_sql(sql)
-            .execute(&mut *connection)
-            .await
-            .expect("it is valid");
     }
 }
 
@@ -146,52 +140,6 @@ async fn expired_keys_are_deleted_in_steps_and_others_stay() {
 }
 
 #[tokio::test]
-async fn key_that_could_not_be_written_is_written_with_the_next_commit() {
-    let mut harness = EmbeddedHarness::new().await;
-    harness
-        .running()
-        .raw("ALTER TABLE request_key RENAME TO away")
-        .await;
-    let key = name(&header("a"));
-    let now = harness.clock.now();
-    let beginning = Beginning {
-        key: &key,
-        fingerprint: "x",
-        expires: now + KEEP,
-        now,
-    };
-    {
-        // As `begin` does, but for looking into the table, which is away.
-        let mut state = harness.running().shared().lock();
-        assert!(matches!(state.requests.begin(beginning), Known::AskDisk));
-        assert_eq!(state.requests.looked_up(beginning, None), Begun::New);
-    }
-    harness
-        .running()
-        .store
-        .complete(&header("a"), "answer")
-        .await
-        .expect("handed in");
-    harness
-        .running()
-        .store
-        .abandon(&header("never begun"))
-        .await
-        .expect("nothing to do");
-    harness
-        .running()
-        .raw("ALTER TABLE away RENAME TO request_key")
-        .await;
-    assert_eq!(harness.begin("b").await, Begun::New);
-    harness.restart().await;
-    let done = Begun::Done {
-        answer: "answer".to_owned(),
-    };
-    assert_eq!(harness.begin("a").await, done);
-    assert_eq!(harness.begin("b").await, Begun::Unfinished);
-}
-
-#[tokio::test]
 async fn nothing_is_begun_after_the_writer_stopped() {
     let mut harness = EmbeddedHarness::new().await;
     let running = harness.running.take().expect("it was started");
@@ -199,10 +147,4 @@ async fn nothing_is_begun_after_the_writer_stopped() {
     running.stop().await;
     assert!(store.begin(&header("a"), "x", KEEP).await.is_err());
     assert!(store.ready().await.is_err());
-}
-
-impl Running {
-    fn shared(&self) -> &Shared {
-        &self.store.shared
-    }
 }

@@ -1,7 +1,5 @@
 //! `ringback api-keys`: who may call the API.
 
-use std::num::NonZeroUsize;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use ringback_core::{Account, ApiKeyId};
@@ -9,7 +7,6 @@ use serde_json::json;
 
 use super::Session;
 use super::answer::{Answer, time};
-use super::client::Query;
 use super::output::{Column, Field, Fit, Form, relative, remark};
 
 /// Manages API keys.
@@ -31,11 +28,7 @@ enum Action {
         description: Option<String>,
     },
     /// List the keys: what they open and what they are for
-    List {
-        /// How many at the most
-        #[arg(long, default_value = "100", value_name = "N")]
-        limit: NonZeroUsize,
-    },
+    List,
     /// Remove a key: whoever uses it is refused from then on
     Remove {
         /// The key's id, as the list shows it (not the key)
@@ -68,11 +61,8 @@ pub(super) async fn run(keys: ApiKeys, session: &Session) -> anyhow::Result<()> 
             account,
             description,
         } => create(account, description, session).await,
-        Action::List { limit } => {
-            let list = session
-                .client
-                .list(&["api-keys"], &Query::new(), limit)
-                .await?;
+        Action::List => {
+            let list = session.client.whole_list(&["api-keys"]).await?;
             session
                 .out
                 .list(&list, &COLUMNS, |key| row(key, session), "No API keys.")

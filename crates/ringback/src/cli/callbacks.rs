@@ -263,9 +263,11 @@ async fn switch(callback: &CallbackRef, switch: Switch, session: &Session) -> an
     if session.out.form == Form::Json {
         return session.out.json(&answer);
     }
-    warn(&answer);
     match switch {
-        Switch::On => remark(format_args!("Callback {id} is enabled.")),
+        Switch::On => {
+            warn(&answer);
+            remark(format_args!("Callback {id} is enabled."));
+        }
         Switch::Off => remark(format_args!(
             "Callback {id} is disabled: new events do not match, deliveries under way are cancelled."
         )),

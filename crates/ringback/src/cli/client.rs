@@ -208,6 +208,16 @@ impl Client {
         }
     }
 
+    /// A list that comes in one piece.
+    pub(super) async fn whole_list(&self, path: &[&str]) -> anyhow::Result<List> {
+        let text = self.ask(self.request(Method::GET, self.url(path))).await?;
+        let page: Page = serde_json::from_str(&text).with_context(|| self.not_understood())?;
+        Ok(List {
+            items: page.data,
+            rest: Rest::Nothing,
+        })
+    }
+
     /// Opens a stream of server-sent events.
     pub(super) async fn stream(&self, path: &[&str]) -> anyhow::Result<Response> {
         let request = self.request(Method::GET, self.url(path));
@@ -224,16 +234,7 @@ impl Client {
 
     /// A failure to reach the server, also in the middle of a stream.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let cause = if error.is_timeout() {
-            "no answer in time".to_owned()
-        } else {
-            // The outer layers say "error sending request for url": the innermost says why.
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            cause.to_string()
-        };
+        let cause = cause_of(error);
         Failure::Unreachable {
             url: self.base.to_string(),
             cause,
@@ -305,6 +306,19 @@ impl Client {
     fn not_understood(&self) -> String {
         format!("the answer of {} is not one of Ringback's", self.base)
     }
+}
+
+/// Why there was no answer, or no more of it. The outer layers say "error sending request for url": the innermost says
+/// why.
+pub(super) fn cause_of(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 fn with_json(request: RequestBuilder, body: &impl Serialize) -> anyhow::Result<RequestBuilder> {

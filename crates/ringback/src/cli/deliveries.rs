@@ -202,22 +202,24 @@ pub(super) fn moment(value: &Value, pointer: &str, now: Timestamp) -> Field {
     }
 }
 
-/// What an attempt met, in few words: `200`, `503`, `timeout: no answer within 15 s`.
-pub(super) fn result(attempt: &Value) -> String {
-    let outcome = shown(attempt, "/outcome");
+/// What an attempt met, and the reason where no whole answer came: `timeout: no answer within 15 s`.
+fn result(attempt: &Value) -> String {
+    match text(attempt, "/error") {
+        Some(error) => format!("{}: {error}", outcome(attempt)),
+        None => outcome(attempt),
+    }
+}
+
+/// What an attempt met, in few words: `503 Service Unavailable`, `timeout`.
+pub(super) fn outcome(attempt: &Value) -> String {
     let status = attempt.pointer("/response/status").and_then(Value::as_u64);
-    match (status, text(attempt, "/error")) {
-        (_, Some(error)) => format!("{}: {error}", outcome.replace('_', " ")),
-        (Some(status), None) => {
-            let code = u16::try_from(status)
-                .ok()
-                .and_then(|code| reqwest::StatusCode::from_u16(code).ok());
-            let reason = code
-                .and_then(|code| code.canonical_reason())
-                .unwrap_or_default();
-            format!("{status} {reason}").trim_end().to_owned()
+    let code = status.and_then(|status| u16::try_from(status).ok());
+    match code.and_then(|code| reqwest::StatusCode::from_u16(code).ok()) {
+        Some(code) if text(attempt, "/error").is_none() => {
+            let reason = code.canonical_reason().unwrap_or_default();
+            format!("{} {reason}", code.as_str()).trim_end().to_owned()
         }
-        (None, None) => outcome.replace('_', " "),
+        _ => shown(attempt, "/outcome").replace('_', " "),
     }
 }
 

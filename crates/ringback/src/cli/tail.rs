@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::Session;
 use super::answer::{Answer, shown, text, time};
 use super::args::{CallbackRef, short_id};
-use super::deliveries::{duration_ms, result};
+use super::client::cause_of;
+use super::deliveries::{duration_ms, outcome};
 use super::failure::Failure;
 use super::output::{Form, Tint, plain, remark, short, status_tint};
 use super::sse::{Decoder, Message};
@@ -152,7 +153,7 @@ impl Screen<'_> {
                     }
                 }
                 Ok(None) => return Ok("the server closed it".to_owned()),
-                Err(error) => return Ok(error.to_string()),
+                Err(error) => return Ok(cause_of(&error)),
             }
         }
     }
@@ -192,18 +193,19 @@ impl Screen<'_> {
         let attempt = live.pointer("/attempt").unwrap_or(&Value::Null);
         let failed = text(attempt, "/outcome") != Some("success");
         let tint = if failed { Tint::Bad } else { Tint::Good };
-        let next = next(live, now);
+        let next = out.paint(
+            status_tint(text(live, "/delivery/status").unwrap_or_default()),
+            &next(live, now),
+        );
+        let error = text(attempt, "/error").map(|error| format!("  ({})", plain(error)));
         format!(
-            "{}  {name:width$}  {}  {:>4}  {}  {:>9}  {}",
+            "{}  {name:width$}  {}  {:>4}  {}  {:>9}  {next}{}",
             out.paint(Tint::Faint, clock),
             plain(short_id(&callback)),
             format!("#{}", shown(attempt, "/number")),
-            out.paint(tint, &format!("{:<32}", plain(&result(attempt)))),
+            out.paint(tint, &format!("{:<25}", plain(&outcome(attempt)))),
             duration_ms(attempt),
-            out.paint(
-                status_tint(text(live, "/delivery/status").unwrap_or_default()),
-                &next
-            ),
+            out.paint(Tint::Faint, &error.unwrap_or_default()),
             width = self.name_width,
         )
     }
@@ -213,7 +215,10 @@ impl Screen<'_> {
 fn next(live: &Value, now: Timestamp) -> String {
     match text(live, "/delivery/status") {
         Some("pending") => match time(live, "/delivery/next_attempt_at") {
-            Some(moment) => format!("next in {}", short(moment.since(now))),
+            Some(moment) => match moment.since(now) {
+                soon if soon < Duration::from_secs(1) => format!("next in {} ms", soon.as_millis()),
+                wait => format!("next in {}", short(wait)),
+            },
             None => "pending".to_owned(),
         },
         Some("exhausted") => "exhausted, no retry follows".to_owned(),
@@ -267,6 +272,7 @@ mod tests {
         let live =
             json!({"delivery": {"status": "pending", "next_attempt_at": "1970-01-01T00:05:00Z"}});
         assert_eq!(next(&live, Timestamp::EPOCH), "next in 5m");
+        assert_eq!(next(&live, Timestamp::from_ms(299_750)), "next in 250 ms");
         assert_eq!(
             next(
                 &json!({"delivery": {"status": "delivered"}}),

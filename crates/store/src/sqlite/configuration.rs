@@ -7,9 +7,10 @@ use ringback_core::callback::DisabledReason;
 use ringback_core::secret::Secret;
 use ringback_core::{ApiKeyId, Callback, CallbackId, Timestamp};
 use ringback_sqlite::Database;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use tokio::sync::watch;
 
+use super::transaction;
 use super::values::Values;
 use crate::port::{CallbackChange, Revision};
 use crate::rows::{self, Bind as _};
@@ -53,15 +54,13 @@ impl Configuration {
     }
 
     pub(super) async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
-        let mut values = Values::default();
-        rows::bind_callback(&mut values, callback, callback.updated_at, &self.key);
-        values.number(Some(revision.0));
-        sqlx::query_with(sql::INSERT_CALLBACK, values.0)
-            .execute(&mut *transaction)
-            .await?;
-        self.commit_change(transaction, revision).await
+        let insert = |revision: Revision| {
+            let mut values = Values::default();
+            rows::bind_callback(&mut values, callback, callback.updated_at, &self.key);
+            values.number(Some(revision.0));
+            vec![(sql::INSERT_CALLBACK, values)]
+        };
+        self.change(insert).await.map(|_| ())
     }
 
     pub(super) async fn update_callback(
@@ -69,26 +68,19 @@ impl Configuration {
         callback: &Callback,
         read_at: Timestamp,
     ) -> Result<bool, Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
-        let mut values = Values::default();
-        rows::bind_callback(
-            &mut values,
-            callback,
-            later(callback.updated_at, read_at),
-            &self.key,
-        );
-        values.number(Some(revision.0));
-        values.number(Some(read_at.ms()));
-        let updated = sqlx::query_with(sql::UPDATE_CALLBACK, values.0)
-            .execute(&mut *transaction)
-            .await?;
-        if updated.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        self.commit_change(transaction, revision).await?;
-        Ok(true)
+        let update = |revision: Revision| {
+            let mut values = Values::default();
+            rows::bind_callback(
+                &mut values,
+                callback,
+                later(callback.updated_at, read_at),
+                &self.key,
+            );
+            values.number(Some(revision.0));
+            values.number(Some(read_at.ms()));
+            vec![(sql::UPDATE_CALLBACK, values)]
+        };
+        self.change(update).await
     }
 
     pub(super) async fn delete_callback(
@@ -96,25 +88,19 @@ impl Configuration {
         id: CallbackId,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
-        let id = id.to_string();
-        let deleted = sqlx::query(sql::DELETE_CALLBACK)
-            .bind(&id)
-            .execute(&mut *transaction)
-            .await?;
-        if deleted.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        sqlx::query(sql::REMEMBER_DELETED_CALLBACK)
-            .bind(id)
-            .bind(revision.0)
-            .bind(now.ms())
-            .execute(&mut *transaction)
-            .await?;
-        self.commit_change(transaction, revision).await?;
-        Ok(true)
+        let id: Arc<str> = id.to_string().into();
+        let delete = |revision: Revision| {
+            let (mut deleted, mut remembered) = (Values::default(), Values::default());
+            deleted.text(Some(Arc::clone(&id)));
+            remembered.text(Some(id));
+            remembered.number(Some(revision.0));
+            remembered.number(Some(now.ms()));
+            vec![
+                (sql::DELETE_CALLBACK, deleted),
+                (sql::REMEMBER_DELETED_CALLBACK, remembered),
+            ]
+        };
+        self.change(delete).await
     }
 
     pub(super) async fn disable_gone_callback(
@@ -123,21 +109,16 @@ impl Configuration {
         known_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
-        let disabled = sqlx::query(sql::DISABLE_CALLBACK)
-            .bind(id.to_string())
-            .bind(DisabledReason::Gone.as_str())
-            .bind(later(now, known_at).ms())
-            .bind(revision.0)
-            .bind(known_at.ms())
-            .execute(&mut *transaction)
-            .await?;
-        if disabled.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(());
-        }
-        self.commit_change(transaction, revision).await
+        let disable = |revision: Revision| {
+            let mut values = Values::default();
+            values.text(Some(id.to_string().into()));
+            values.text(Some(DisabledReason::Gone.as_str().into()));
+            values.number(Some(later(now, known_at).ms()));
+            values.number(Some(revision.0));
+            values.number(Some(known_at.ms()));
+            vec![(sql::DISABLE_CALLBACK, values)]
+        };
+        self.change(disable).await.map(|_| ())
     }
 
     pub(super) async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error> {
@@ -209,29 +190,17 @@ impl Configuration {
     }
 
     pub(super) async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
         let mut values = Values::default();
         rows::bind_api_key(&mut values, key);
-        sqlx::query_with(sql::INSERT_API_KEY, values.0)
-            .execute(&mut *transaction)
-            .await?;
-        self.commit_change(transaction, revision).await
+        self.change(|_| vec![(sql::INSERT_API_KEY, values)])
+            .await
+            .map(|_| ())
     }
 
     pub(super) async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
-        let mut writer = self.database.writer().await;
-        let (mut transaction, revision) = begin_change(&mut writer).await?;
-        let deleted = sqlx::query(sql::DELETE_API_KEY)
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        if deleted.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        self.commit_change(transaction, revision).await?;
-        Ok(true)
+        let mut values = Values::default();
+        values.text(Some(id.to_string().into()));
+        self.change(|_| vec![(sql::DELETE_API_KEY, values)]).await
     }
 
     pub(super) async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
@@ -245,27 +214,43 @@ impl Configuration {
         rows.iter().map(rows::api_key).collect()
     }
 
-    /// Commits, and only then tells the new revision: who hears of it finds the change.
-    async fn commit_change(
+    /// Makes a change: the statements of one transaction, which also raises the revision. False, and nothing is kept, if
+    /// one of them touches no row.
+    ///
+    /// The new revision is told after COMMIT and before the next change begins: who hears of it finds the change, and
+    /// revisions are told in their order.
+    async fn change(
         &self,
-        transaction: Transaction<'_, Sqlite>,
-        revision: Revision,
-    ) -> Result<(), Error> {
-        transaction.commit().await?;
-        self.revision.send_replace(revision);
-        Ok(())
+        statements: impl FnOnce(Revision) -> Vec<(&'static str, Values)> + Send,
+    ) -> Result<bool, Error> {
+        let mut writer = self.database.writer().await;
+        transaction::begin(&mut writer).await?;
+        let written = write_change(&mut writer, statements).await;
+        let revision = transaction::end(&mut writer, written).await?;
+        if let Some(revision) = revision {
+            self.revision.send_replace(revision);
+        }
+        Ok(revision.is_some())
     }
 }
 
-/// Begins a transaction that changes the configuration, with the revision it leads to.
-async fn begin_change(
-    writer: &mut SqliteConnection,
-) -> Result<(Transaction<'_, Sqlite>, Revision), Error> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+async fn write_change(
+    connection: &mut SqliteConnection,
+    statements: impl FnOnce(Revision) -> Vec<(&'static str, Values)> + Send,
+) -> Result<Option<Revision>, Error> {
     let raised = sqlx::query(sql::RAISE_REVISION)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await?;
-    Ok((transaction, Revision(raised.try_get("revision")?)))
+    let revision = Revision(raised.try_get("revision")?);
+    for (sql, values) in statements(revision) {
+        let done = sqlx::query_with(sql, values.0)
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(Some(revision))
 }
 
 /// A time of change is the lock that updates are checked by: it grows even if two changes fall into one millisecond, or

@@ -1,9 +1,11 @@
 //! Brings the tables up to date.
 
 use ringback_core::Timestamp;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection};
 
-use crate::{Error, migrations};
+use super::transaction;
+use crate::Error;
+use crate::migrations::{self, Migration};
 
 /// Takes the steps that are missing, each in a transaction of its own: a process that dies half-way goes on where it
 /// was. A database that is ahead of this version is left alone.
@@ -31,22 +33,31 @@ pub(super) async fn migrate(
         .iter()
         .filter(|migration| migration.version > reached)
     {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(migration.sql)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(migrations::REMEMBER)
-            .bind(migration.version)
-            .bind(migration.name)
-            .bind(now.ms())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        transaction::begin(connection).await?;
+        let taken = take(connection, migration, now).await;
+        transaction::end(connection, taken.map(Some)).await?;
         tracing::info!(
             version = migration.version,
             name = migration.name,
             "database schema brought up to date"
         );
     }
+    Ok(())
+}
+
+async fn take(
+    connection: &mut SqliteConnection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<(), Error> {
+    sqlx::raw_sql(migration.sql)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(migrations::REMEMBER)
+        .bind(migration.version)
+        .bind(migration.name)
+        .bind(now.ms())
+        .execute(connection)
+        .await?;
     Ok(())
 }

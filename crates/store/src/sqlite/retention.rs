@@ -5,8 +5,9 @@ use std::sync::Arc;
 use ringback_core::Timestamp;
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
+use super::transaction;
 use super::values::Values;
 use crate::Error;
 use crate::sql::{self, Statement};
@@ -31,12 +32,21 @@ pub(super) async fn delete_history(
         return Ok(0);
     }
     let mut writer = database.writer().await;
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    transaction::begin(&mut writer).await?;
+    let deleted = delete_chunks(&mut writer, &found).await;
+    transaction::end(&mut writer, deleted.map(Some))
+        .await
+        .map(Option::unwrap_or_default)
+}
+
+async fn delete_chunks(
+    connection: &mut SqliteConnection,
+    events: &[EventKey],
+) -> Result<usize, Error> {
     let mut deleted = 0;
-    for events in found.chunks(NAMED_ROWS_MAX) {
-        deleted += delete_events(&mut transaction, events).await?;
+    for events in events.chunks(NAMED_ROWS_MAX) {
+        deleted += delete_events(connection, events).await?;
     }
-    transaction.commit().await?;
     Ok(deleted)
 }
 

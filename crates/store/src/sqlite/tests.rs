@@ -12,8 +12,10 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::SqliteStore;
-use crate::conformance::Harness;
+use crate::conformance::{Harness, sample_callback as callback, sample_history};
 use crate::{Error, MasterKey, Store};
+
+mod plans;
 
 crate::store_conformance!(SqliteHarness::new().await);
 
@@ -92,10 +94,6 @@ impl Harness for SqliteHarness {
             .await;
         self.open = Some(Open::in_directory(self.directory.path()).await);
     }
-}
-
-fn callback(number: u8) -> ringback_core::Callback {
-    crate::conformance::sample_callback(number)
 }
 
 /// Whether any file of the database holds this text.
@@ -278,7 +276,7 @@ async fn recording_after_the_writer_stopped_is_an_error_and_no_wait() {
     } = harness.open.take().expect("open");
     shutdown.request();
     writer.drained().await;
-    let records = crate::conformance::sample_history(1);
+    let records = sample_history(1);
     let error = store
         .record(records)
         .await
@@ -291,48 +289,43 @@ async fn recording_after_the_writer_stopped_is_an_error_and_no_wait() {
 async fn full_disk_is_told_and_nothing_is_half_written() {
     let harness = SqliteHarness::new().await;
     let store = harness.store();
-    let pages: i64 = {
-        let mut writer = harness.database().writer().await;
-        let pages = sqlx::query("PRAGMA page_count")
-            .fetch_one(&mut *writer)
-            .await
-            .expect("read")
-            .get(0);
-        let limit = format!("PRAGMA max_page_count = {}", pages + 20);
-        sqlx::query(sqlx::AssertSqlSafe(limit))
-            .execute(&mut *writer)
-            .await
-            .expect("set");
-        pages
+    leave_pages(harness.database(), 5).await;
+    let mut callbacks = 0;
+    let error = loop {
+        match store.create_callback(&callback(callbacks)).await {
+            Ok(()) if callbacks < 100 => callbacks += 1,
+            Ok(()) => panic!("5 pages do not hold a hundred callbacks"),
+            Err(error) => break error,
+        }
     };
+    assert!(matches!(error, Error::Full(_)), "{error:?}");
+    let revision = *store.revision().borrow();
+    leave_pages(harness.database(), 20).await;
     let mut written = 0;
     let error = loop {
-        assert!(
-            written < 1_000,
-            "{pages} pages and 20 more hold no thousand events"
-        );
-        match store
-            .record(crate::conformance::sample_history(written))
-            .await
-        {
+        assert!(written < 1_000, "20 pages hold no thousand events");
+        match store.record(sample_history(written)).await {
             Ok(()) => written += 1,
             Err(error) => break error,
         }
     };
     assert!(matches!(error, Error::Full(_)), "{error:?}");
-    let large: Vec<_> = (2_000..3_000)
-        .flat_map(crate::conformance::sample_history)
-        .collect();
+    let large: Vec<_> = (2_000..3_000).flat_map(sample_history).collect();
     assert!(matches!(store.record(large).await, Err(Error::Full(_))));
-    let change = store
-        .create_callback(&crate::conformance::sample_callback(1))
-        .await;
-    let callbacks = store
-        .callbacks(&crate::CallbackQuery::default(), 10, None)
+
+    let kept = store
+        .callbacks(&crate::CallbackQuery::default(), 200, None)
         .await
         .expect("read");
-    assert_eq!(change.is_ok(), callbacks.items.len() == 1);
-
+    assert_eq!(kept.items.len(), usize::from(callbacks));
+    assert_eq!(
+        store
+            .callback_changes(crate::Revision::ZERO)
+            .await
+            .expect("read")
+            .1,
+        revision
+    );
     let events = store
         .events(&crate::EventQuery::default(), 2_000, None)
         .await
@@ -346,147 +339,34 @@ async fn full_disk_is_told_and_nothing_is_half_written() {
     for delivery in deliveries.items {
         assert_eq!(store.attempts(delivery.id).await.expect("read").len(), 1);
     }
-    // Room again: it goes on by itself.
-    sqlx::query("PRAGMA max_page_count = 1000000")
-        .execute(&mut *harness.database().writer().await)
-        .await
-        .expect("set");
+    // Room again: everything goes on by itself.
+    leave_pages(harness.database(), 100_000).await;
     store
-        .record(crate::conformance::sample_history(written))
+        .record(sample_history(written))
         .await
         .expect("recorded");
-}
-
-/// How SQLite goes about a query.
-async fn plan(database: &Database, sql: &str) -> String {
-    let explain = format!("EXPLAIN QUERY PLAN {sql}");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
-        .fetch_all(database.readers())
+    store
+        .create_callback(&callback(callbacks))
         .await
-        .expect("a query");
-    let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
-    steps.collect::<Vec<_>>().join("; ")
+        .expect("written");
+    let deleted = store
+        .delete_history(ringback_core::Timestamp::from_ms(i64::MAX), 10)
+        .await;
+    assert_eq!(deleted.expect("deleted"), 10);
+    store.ready().await.expect("it serves");
 }
 
-#[tokio::test]
-async fn every_list_runs_along_an_index_and_sorts_nothing() {
-    use crate::sql;
-    use crate::{Cursor, DeliveryQuery, EventQuery, StatusFilter};
-
-    type Values = super::values::Values;
-    let harness = SqliteHarness::new().await;
-    let after = Cursor {
-        at: ringback_core::Timestamp::EPOCH,
-        id: "x".to_owned(),
-    };
-    let account = || Some("acme".parse().expect("an account"));
-    let callback = Some(callback(1).id);
-    let delivery = DeliveryQuery::default;
-    let deliveries = [
-        (delivery(), "delivery_by_time"),
-        (
-            DeliveryQuery {
-                account: account(),
-                ..delivery()
-            },
-            "delivery_by_account",
-        ),
-        (
-            DeliveryQuery {
-                callback,
-                ..delivery()
-            },
-            "delivery_by_callback",
-        ),
-        (
-            DeliveryQuery {
-                status: Some(StatusFilter::Pending),
-                ..delivery()
-            },
-            "delivery_undelivered",
-        ),
-        (
-            DeliveryQuery {
-                status: Some(StatusFilter::Exhausted),
-                ..delivery()
-            },
-            "delivery_undelivered",
-        ),
-        (
-            DeliveryQuery {
-                status: Some(StatusFilter::Cancelled),
-                ..delivery()
-            },
-            "delivery_undelivered",
-        ),
-        (
-            DeliveryQuery {
-                status: Some(StatusFilter::Delivered),
-                ..delivery()
-            },
-            "delivery_by_time",
-        ),
-    ];
-    for (query, index) in deliveries {
-        let statement = sql::deliveries::<Values>(&query, 50, Some(&after));
-        let plan = plan(harness.database(), &statement.sql).await;
-        assert!(
-            plan.contains(index) && !plan.contains("TEMP B-TREE"),
-            "{query:?}: {plan}"
-        );
-    }
-    let event = EventQuery::default;
-    let events = [
-        (event(), "event_by_time"),
-        (
-            EventQuery {
-                account: account(),
-                ..event()
-            },
-            "event_by_account",
-        ),
-    ];
-    for (query, index) in events {
-        let statement = sql::events::<Values>(&query, 50, Some(&after));
-        let plan = plan(harness.database(), &statement.sql).await;
-        assert!(
-            plan.contains(index) && !plan.contains("TEMP B-TREE"),
-            "{query:?}: {plan}"
-        );
-    }
-    let keys = [
-        ("id".into(), "account".into()),
-        ("id".into(), "account".into()),
-    ];
-    let by_event = DeliveryQuery {
-        event: Some(ringback_core::EventId::from_uuid(uuid::Uuid::nil())),
-        ..delivery()
-    };
-    for (statement, index) in [
-        (
-            sql::deliveries::<Values>(&by_event, 50, None).sql,
-            "delivery_by_event",
-        ),
-        (sql::DELETABLE_EVENTS.to_owned(), "event_by_time"),
-        (sql::DELETABLE_EVENTS.to_owned(), "delivery_by_event"),
-        (
-            sql::delete_events::<Values>(&keys).sql,
-            "sqlite_autoindex_event_1",
-        ),
-        (sql::delete_events::<Values>(&keys).sql, "delivery_by_event"),
-        (
-            sql::delete_deliveries::<Values>(&keys).sql,
-            "delivery_by_event",
-        ),
-        (
-            sql::delete_attempts::<Values>(&["id".into()]).sql,
-            "sqlite_autoindex_attempt_1",
-        ),
-    ] {
-        let plan = plan(harness.database(), &statement).await;
-        assert!(
-            plan.contains(index) && !plan.contains("SCAN delivery"),
-            "{statement}: {plan}"
-        );
-    }
+/// Lets the database grow by so many pages and no more: what a full disk is to SQLite.
+async fn leave_pages(database: &Database, pages: i64) {
+    let mut writer = database.writer().await;
+    let count: i64 = sqlx::query("PRAGMA page_count")
+        .fetch_one(&mut *writer)
+        .await
+        .expect("read")
+        .get(0);
+    let limit = format!("PRAGMA max_page_count = {}", count + pages);
+    sqlx::query(sqlx::AssertSqlSafe(limit))
+        .execute(&mut *writer)
+        .await
+        .expect("set");
 }

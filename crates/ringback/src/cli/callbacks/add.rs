@@ -46,10 +46,10 @@ pub(in crate::cli) struct Add {
     #[arg(long)]
     disabled: bool,
     /// How long one attempt may take, in milliseconds [default: 15000]
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     timeout_ms: Option<u64>,
     /// How many requests may be under way at once [default: 32]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_in_flight: Option<u64>,
     #[command(flatten)]
     authorization: Authorization,
@@ -104,19 +104,19 @@ struct Retry {
     #[arg(long, conflicts_with_all = ["delay", "max_retries", "backoff", "factor", "max_delay"])]
     no_retry: bool,
     /// The wait before a retry, in seconds [default: 300]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     delay: Option<f64>,
     /// Retries before giving up [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_retries: Option<u64>,
     /// How the wait grows [default: fixed]
     #[arg(long)]
     backoff: Option<Backoff>,
     /// With exponential: by which factor
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     factor: Option<f64>,
     /// With exponential: no wait is longer, in seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     max_delay: Option<f64>,
 }
 

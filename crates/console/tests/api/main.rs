@@ -1,0 +1,10 @@
+//! The management API over the real store and queue, called without a port.
+
+mod api_keys;
+mod callback_changes;
+mod callback_fields;
+mod document;
+mod harness;
+mod history;
+mod isolation;
+mod retries;

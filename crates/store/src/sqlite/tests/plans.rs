@@ -1,0 +1,113 @@
+//! Which index serves which query.
+
+use ringback_core::{EventId, Timestamp};
+use ringback_sqlite::Database;
+use sqlx::Row as _;
+
+use super::{SqliteHarness, callback};
+use crate::sql;
+use crate::sqlite::values::Values;
+use crate::{Cursor, DeliveryQuery, EventQuery, StatusFilter};
+
+/// How SQLite goes about a query.
+async fn plan(database: &Database, sql: &str) -> String {
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+        .fetch_all(database.readers())
+        .await
+        .expect("a query");
+    let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
+    steps.collect::<Vec<_>>().join("; ")
+}
+
+async fn assert_runs_along(database: &Database, sql: &str, index: &str) {
+    let plan = plan(database, sql).await;
+    let reads_all = plan.contains("SCAN delivery") && !plan.contains("SCAN delivery USING INDEX");
+    let sorts = plan.contains("TEMP B-TREE");
+    assert!(
+        plan.contains(index) && !reads_all && !sorts,
+        "{sql}: {plan}"
+    );
+}
+
+#[tokio::test]
+async fn every_list_of_deliveries_runs_along_an_index() {
+    let harness = SqliteHarness::new().await;
+    let of = DeliveryQuery::default;
+    let account = Some("acme".parse().expect("an account"));
+    let status = |status| DeliveryQuery {
+        status: Some(status),
+        ..of()
+    };
+    for (query, index) in [
+        (of(), "delivery_by_time"),
+        (DeliveryQuery { account, ..of() }, "delivery_by_account"),
+        (
+            DeliveryQuery {
+                callback: Some(callback(1).id),
+                ..of()
+            },
+            "delivery_by_callback",
+        ),
+        (status(StatusFilter::Pending), "delivery_undelivered"),
+        (status(StatusFilter::Exhausted), "delivery_undelivered"),
+        (status(StatusFilter::Cancelled), "delivery_undelivered"),
+        (status(StatusFilter::Delivered), "delivery_by_time"),
+    ] {
+        let statement = sql::deliveries::<Values>(&query, 50, Some(&cursor()));
+        assert_runs_along(harness.database(), &statement.sql, index).await;
+    }
+    let event = Some(EventId::from_uuid(uuid::Uuid::nil()));
+    let statement = sql::deliveries::<Values>(&DeliveryQuery { event, ..of() }, 50, None);
+    // One event's few deliveries may be sorted.
+    let plan = plan(harness.database(), &statement.sql).await;
+    assert!(plan.contains("delivery_by_event"), "{plan}");
+}
+
+#[tokio::test]
+async fn every_list_of_events_runs_along_an_index() {
+    let harness = SqliteHarness::new().await;
+    let account = Some("acme".parse().expect("an account"));
+    for (query, index) in [
+        (EventQuery::default(), "event_by_time"),
+        (
+            EventQuery {
+                account,
+                ..EventQuery::default()
+            },
+            "event_by_account",
+        ),
+    ] {
+        let statement = sql::events::<Values>(&query, 50, Some(&cursor()));
+        assert_runs_along(harness.database(), &statement.sql, index).await;
+    }
+}
+
+#[tokio::test]
+async fn retention_runs_along_indexes() {
+    let harness = SqliteHarness::new().await;
+    let keys = [
+        ("id".into(), "account".into()),
+        ("id".into(), "account".into()),
+    ];
+    let delete_events = sql::delete_events::<Values>(&keys).sql;
+    let delete_deliveries = sql::delete_deliveries::<Values>(&keys).sql;
+    let delete_attempts = sql::delete_attempts::<Values>(&["id".into()]).sql;
+    for (sql, index) in [
+        (sql::DELETABLE_EVENTS, "event_by_time"),
+        (sql::DELETABLE_EVENTS, "delivery_by_event"),
+        (&delete_events, "sqlite_autoindex_event_1"),
+        (&delete_events, "delivery_by_event"),
+        (&delete_deliveries, "delivery_by_event"),
+        (&delete_attempts, "sqlite_autoindex_attempt_1"),
+    ] {
+        assert_runs_along(harness.database(), sql, index).await;
+    }
+}
+
+fn cursor() -> Cursor {
+    Cursor {
+        at: Timestamp::EPOCH,
+        id: "x".to_owned(),
+    }
+}
