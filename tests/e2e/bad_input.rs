@@ -33,13 +33,7 @@ fn assert_names(problem: &Value, pointer: &str) {
 async fn malformed_json_is_400_and_says_where() {
     let ringback = Ringback::start().await;
     for path in ["/v1/events", "/v1/callbacks", "/v1/api-keys"] {
-        for body in [
-            "",
-            "{",
-            "nonsense",
-            "\u{feff}{}",
-            "[",
-        ] {
+        for body in ["", "{", "nonsense", "\u{feff}{}"] {
             let problem = post_text(&ringback.api, path, body)
                 .await
                 .expect_problem(400);

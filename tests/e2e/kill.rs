@@ -45,10 +45,119 @@ async fn kill_at_any_moment_loses_nothing() {
         .map(|_| tokio::spawn(produce(ids.clone(), next.clone(), current_api.clone())))
         .collect();
 
+    let kills = kill_again_and_again(
+        &mut ringback,
+        &receiver,
+        &api,
+        kill_thresholds(KILLS, EVENTS * PATHS.len()),
+    )
+    .await;
+    let mut resent = 0;
+    for producer in producers {
+        resent += producer.await.expect("no producer fails");
+    }
+    let all_came = |requests: &[Received]| received_all(requests, &ids);
+    receiver
+        .wait_until("request for each event and path", LONG, all_came)
+        .await;
+    eventually("settled history", LONG, async || {
+        ringback
+            .api
+            .list("/v1/deliveries?status=pending")
+            .await
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+
+    let requests = receiver.requests();
+    let duplicates = duplicates(&requests);
+    let unexplained: Vec<_> = duplicates
+        .iter()
+        .filter(|pair| !pair.was_on_the_wire(&kills))
+        .collect();
+    let settling = duplicates
+        .iter()
+        .filter_map(|pair| pair.settling(&kills))
+        .max();
+    println!(
+        "{EVENTS} events to {} callbacks, {} kills: {} requests, {} requests of producers repeated, {} duplicates, \
+         {} of them without a kill to blame, the longest answered {:?} before it",
+        PATHS.len(),
+        kills.len(),
+        requests.len(),
+        resent,
+        duplicates.len(),
+        unexplained.len(),
+        settling.unwrap_or_default(),
+    );
+    let shown: Vec<_> = unexplained
+        .iter()
+        .take(20)
+        .map(|pair| pair.describe(&kills))
+        .collect();
+    assert!(shown.is_empty(), "for example\n{}", shown.join("\n"));
+    assert_history_is_whole(&ringback.api, &ids).await;
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test waits for the producers that it spawns"
+)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_leaves_one_event_for_each_idempotency_key() {
+    const KEYS: usize = 600;
+    let mut ringback = Ringback::start().await;
+    let receiver = Receiver::start().await.expect("a port");
+    ringback
+        .api
+        .create_callback(&callback(&receiver.url("/hook")))
+        .await;
+    let (api, current_api) = watch::channel(ringback.api.clone());
+    let next = Arc::new(AtomicUsize::new(0));
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|_| tokio::spawn(produce_with_keys(KEYS, next.clone(), current_api.clone())))
+        .collect();
+    kill_again_and_again(&mut ringback, &receiver, &api, kill_thresholds(KILLS, KEYS)).await;
+    for producer in producers {
+        producer.await.expect("no producer fails");
+    }
+    let delivered = eventually("delivery of each event", LONG, async || {
+        let deliveries = ringback.api.list("/v1/deliveries?status=delivered").await;
+        (deliveries.len() >= KEYS).then_some(deliveries.len())
+    });
+    assert_eq!(delivered.await, KEYS);
+    assert_eq!(ringback.api.list("/v1/events").await.len(), KEYS);
+}
+
+/// Sends events without ids, each with a key of its own and again until it is accepted.
+async fn produce_with_keys(keys: usize, next: Arc<AtomicUsize>, mut api: watch::Receiver<Api>) {
+    loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        if index >= keys {
+            return;
+        }
+        let key = format!("key-{index}");
+        send(
+            &event("COMMENT_CREATED"),
+            &[("idempotency-key", &key)],
+            &mut api,
+        )
+        .await;
+    }
+}
+
+/// Kills the process at moments that nobody chose, and starts it again each time.
+async fn kill_again_and_again(
+    ringback: &mut Ringback,
+    receiver: &Receiver,
+    api: &watch::Sender<Api>,
+    thresholds: Vec<u64>,
+) -> Vec<Kill> {
     let mut kills = Vec::new();
-    for threshold in kill_thresholds() {
+    for threshold in thresholds {
         receiver.wait_for(threshold, LONG).await;
-        // A moment that no request of ours decides.
+        // A little later, so that it is not a request that decides the moment.
         tokio::time::sleep(Duration::from_millis(random_below(40))).await;
         let asked = Instant::now();
         ringback.process.kill9().await.expect("it runs");
@@ -59,48 +168,7 @@ async fn kill_at_any_moment_loses_nothing() {
         ringback.restart().await;
         api.send(ringback.api.clone()).expect("producers listen");
     }
-    let mut resent = 0;
-    for producer in producers {
-        resent += producer.await.expect("no producer fails");
-    }
-    let settled = async || {
-        ringback
-            .api
-            .list("/v1/deliveries?status=pending")
-            .await
-            .is_empty()
-            .then_some(())
-    };
-    receiver
-        .wait_until("request for each event and path", LONG, |requests| {
-            received_all(requests, &ids)
-        })
-        .await;
-    eventually("settled history", LONG, settled).await;
-
-    let requests = receiver.requests();
-    let duplicates = duplicates(&requests);
-    let unexplained: Vec<_> = duplicates
-        .iter()
-        .filter(|pair| !pair.was_on_the_wire(&kills))
-        .collect();
-    println!(
-        "{EVENTS} events to {} callbacks, {} kills: {} requests, {} requests of producers repeated, {} duplicates, \
-         {} of them without a kill to blame",
-        PATHS.len(),
-        kills.len(),
-        requests.len(),
-        resent,
-        duplicates.len(),
-        unexplained.len(),
-    );
-    let shown: Vec<_> = unexplained
-        .iter()
-        .take(20)
-        .map(|pair| pair.describe(&kills))
-        .collect();
-    assert!(shown.is_empty(), "for example\n{}", shown.join("\n"));
-    assert_history_is_whole(&ringback.api, &ids).await;
+    kills
 }
 
 /// Takes everything at one path, takes its time at another, and fails the first attempt of every third event at the
@@ -123,9 +191,9 @@ async fn misbehaving_receiver() -> Receiver {
 }
 
 /// After how many requests the process is killed: any number, and so that the last kill still meets work.
-fn kill_thresholds() -> Vec<u64> {
-    let all = (EVENTS * PATHS.len()) as u64;
-    let mut thresholds: Vec<_> = (0..KILLS).map(|_| random_below(all * 95 / 100)).collect();
+fn kill_thresholds(kills: usize, requests: usize) -> Vec<u64> {
+    let last = requests as u64 * 95 / 100;
+    let mut thresholds: Vec<_> = (0..kills).map(|_| random_below(last)).collect();
     thresholds.sort_unstable();
     thresholds
 }
@@ -154,22 +222,22 @@ async fn produce(
             .map(|id| with(event("COMMENT_CREATED"), json!({"id": id})))
             .collect();
         match (first / ARRAY).is_multiple_of(2) {
-            true => repeated += send(&json!(events), &mut api).await,
+            true => repeated += send(&json!(events), &[], &mut api).await,
             false => {
                 for event in &events {
-                    repeated += send(event, &mut api).await;
+                    repeated += send(event, &[], &mut api).await;
                 }
             }
         }
     }
 }
 
-async fn send(body: &Value, api: &mut watch::Receiver<Api>) -> usize {
+async fn send(body: &Value, headers: &[(&str, &str)], api: &mut watch::Receiver<Api>) -> usize {
     let mut repeated = 0;
     loop {
         let now = api.borrow_and_update().clone();
         let answer = now
-            .request(Method::POST, "/v1/events", Some(body.to_string()), &[])
+            .request(Method::POST, "/v1/events", Some(body.to_string()), headers)
             .await;
         match answer {
             Ok(answer) if is_accepted(&answer.body) => return repeated,
@@ -224,14 +292,20 @@ impl Duplicate<'_> {
     /// The process died between the two, while the first one was open, or so shortly after it that nothing of it was
     /// kept.
     fn was_on_the_wire(&self, kills: &[Kill]) -> bool {
-        kills.iter().any(|kill| {
-            let between = self.first.arrived <= kill.dead && kill.dead <= self.second.arrived;
-            between
-                && self
-                    .first
-                    .ended
-                    .is_none_or(|ended| ended + SETTLING >= kill.asked)
-        })
+        self.settling(kills)
+            .is_some_and(|settling| settling <= SETTLING)
+    }
+
+    /// How long before the process died the first one had ended: not at all, if it was open then. None if the process
+    /// did not die between the two.
+    fn settling(&self, kills: &[Kill]) -> Option<Duration> {
+        let between =
+            |kill: &&Kill| self.first.arrived <= kill.dead && kill.dead <= self.second.arrived;
+        let settling = |kill: &Kill| {
+            let ended = self.first.ended.unwrap_or(kill.asked);
+            kill.asked.saturating_duration_since(ended)
+        };
+        kills.iter().filter(between).map(settling).min()
     }
 
     fn describe(&self, kills: &[Kill]) -> String {

@@ -7,7 +7,7 @@ use ringback_core::Timestamp;
 use ringback_testkit::{Behaviour, Launch, Receiver};
 use serde_json::json;
 
-use crate::support::{READY, Ringback, SOON, callback, event, outcomes, serve, text, with};
+use crate::support::{Ringback, SOON, callback, event, outcomes, serve, text, with};
 
 /// Starts a process that is to end by itself; gives its exit code and what it said.
 async fn run_to_end(launch: Launch) -> (Option<i32>, String) {
@@ -242,30 +242,4 @@ async fn idle_process_costs_next_to_nothing() {
         used * 200 <= MEASURED,
         "{used:?} of processor time in {MEASURED:?} of doing nothing"
     );
-}
-
-#[tokio::test]
-async fn dev_prints_commands_that_work() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let receiver = Receiver::start().await.expect("a port");
-    let binary = ringback_testkit::ringback_binary().expect("the binary is built");
-    let launch = Launch::new(binary, directory.path())
-        .arg("dev")
-        .env("RINGBACK_LISTEN", "127.0.0.1:0")
-        .env("RINGBACK_DATA_DIR", directory.path().join("data"));
-    let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
-    let output = process.output();
-    assert!(output.contains(&url), "{output}");
-    let key = output
-        .split_whitespace()
-        .find_map(|word| word.find("rbk_").map(|at| &word[at..]));
-    let key: String = key
-        .expect("a key is printed")
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-        .collect();
-    let api = crate::support::Api::new(url, &key);
-    api.create_callback(&callback(&receiver.url("/hook"))).await;
-    api.send(&event("COMMENT_CREATED")).await;
-    receiver.wait_for_ended(1, SOON).await;
 }

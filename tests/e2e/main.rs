@@ -4,6 +4,7 @@
 
 mod accounts;
 mod bad_input;
+mod commands;
 mod delivery;
 mod events;
 mod full_disk;

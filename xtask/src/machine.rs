@@ -11,11 +11,18 @@ struct Needed {
     why: &'static str,
 }
 
-const NEEDED: [Needed; 1] = [Needed {
-    program: "cc",
-    package: "build-essential",
-    why: "compiles SQLite",
-}];
+const NEEDED: [Needed; 2] = [
+    Needed {
+        program: "cc",
+        package: "build-essential",
+        why: "compiles SQLite",
+    },
+    Needed {
+        program: "curl",
+        package: "curl",
+        why: "runs the commands that `ringback dev` prints",
+    },
+];
 
 /// Installs what is missing if we may, or says how to.
 ///

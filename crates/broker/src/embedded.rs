@@ -281,7 +281,7 @@ impl Broker for Embedded {
 
     fn ack(&self, receipt: Receipt) {
         if self.shared.lock().ack(receipt.0) {
-            self.shared.wake.wake();
+            self.shared.wake.wake_soon();
         }
     }
 

@@ -1,5 +1,6 @@
 //! One event on its way to one callback, as the history tells it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::callback::{Format, Method};
@@ -135,7 +136,7 @@ pub struct SentRequest {
     /// The whole URL, tags replaced.
     pub url: String,
     /// Name and value of each header, secrets masked.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The format of the body: the body itself follows from it and the event, and is not kept twice. None with GET.
     pub format: Option<Format>,
 }

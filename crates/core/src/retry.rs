@@ -100,7 +100,7 @@ pub struct Position {
     pub series_start: AttemptNumber,
 }
 
-/// Decides what follows from an outcome.
+/// Decides what follows from an outcome. `jitter` is asked only if there is a retry.
 ///
 /// A `Retry-After` of the receiver takes the place of the policy's delay, but never makes it shorter than a second, so
 /// that `Retry-After: 0` does not spend all retries at once.
@@ -110,7 +110,7 @@ pub fn decide(
     position: Position,
     outcome: &Outcome,
     now: Timestamp,
-    jitter: f64,
+    jitter: impl FnOnce() -> f64,
 ) -> Verdict {
     const ASKED_WAIT_MIN: Duration = Duration::from_secs(1);
 
@@ -126,7 +126,7 @@ pub fn decide(
     }
     let wait = match asked_wait {
         Some(asked) => asked.max(ASKED_WAIT_MIN),
-        None => policy.delay_before(retry, jitter),
+        None => policy.delay_before(retry, jitter()),
     };
     Verdict::RetryAt(now + wait)
 }
@@ -156,7 +156,7 @@ mod tests {
     fn default_policy_is_one_request_and_three_retries_300_s_apart() {
         let policy = RetryPolicy::default();
         for attempt in 1..=3 {
-            let verdict = decide(&policy, position(attempt, 1), &failure(), NOW, 0.5);
+            let verdict = decide(&policy, position(attempt, 1), &failure(), NOW, || 0.5);
             assert_eq!(
                 verdict,
                 Verdict::RetryAt(NOW + Duration::from_secs(300)),
@@ -164,7 +164,7 @@ mod tests {
             );
         }
         assert_eq!(
-            decide(&policy, position(4, 1), &failure(), NOW, 0.5),
+            decide(&policy, position(4, 1), &failure(), NOW, || 0.5),
             Verdict::Exhausted
         );
     }
@@ -187,12 +187,12 @@ mod tests {
             Outcome::Connection { reason: reason() },
             Outcome::Blocked { reason: reason() },
         ] {
-            let verdict = decide(&policy, position(1, 1), &outcome, NOW, 0.0);
+            let verdict = decide(&policy, position(1, 1), &outcome, NOW, || 0.0);
             assert!(matches!(verdict, Verdict::RetryAt(_)), "{outcome:?}");
         }
         let success = Outcome::Success { status: 204 };
         assert_eq!(
-            decide(&policy, position(1, 1), &success, NOW, 0.0),
+            decide(&policy, position(1, 1), &success, NOW, || 0.0),
             Verdict::Delivered
         );
     }
@@ -204,7 +204,7 @@ mod tests {
             ..RetryPolicy::default()
         };
         assert_eq!(
-            decide(&policy, position(1, 1), &failure(), NOW, 0.0),
+            decide(&policy, position(1, 1), &failure(), NOW, || 0.0),
             Verdict::Exhausted
         );
         let none = RetryPolicy {
@@ -212,7 +212,7 @@ mod tests {
             ..RetryPolicy::default()
         };
         assert_eq!(
-            decide(&none, position(1, 1), &failure(), NOW, 0.0),
+            decide(&none, position(1, 1), &failure(), NOW, || 0.0),
             Verdict::Exhausted
         );
     }
@@ -224,7 +224,7 @@ mod tests {
             retry_after: None,
         };
         assert_eq!(
-            decide(&RetryPolicy::default(), position(1, 1), &gone, NOW, 0.0),
+            decide(&RetryPolicy::default(), position(1, 1), &gone, NOW, || 0.0),
             Verdict::Gone
         );
     }
@@ -237,7 +237,7 @@ mod tests {
                 status: 429,
                 retry_after: Some(Duration::from_secs(asked)),
             };
-            let verdict = decide(&policy, position(1, 1), &outcome, NOW, 0.0);
+            let verdict = decide(&policy, position(1, 1), &outcome, NOW, || 0.0);
             assert_eq!(
                 verdict,
                 Verdict::RetryAt(NOW + Duration::from_secs(wait)),
@@ -249,10 +249,10 @@ mod tests {
     #[test]
     fn retry_by_hand_has_the_whole_policy_before_it_again() {
         let policy = RetryPolicy::default();
-        let verdict = decide(&policy, position(5, 5), &failure(), NOW, 0.0);
+        let verdict = decide(&policy, position(5, 5), &failure(), NOW, || 0.0);
         assert!(matches!(verdict, Verdict::RetryAt(_)));
         assert_eq!(
-            decide(&policy, position(8, 5), &failure(), NOW, 0.0),
+            decide(&policy, position(8, 5), &failure(), NOW, || 0.0),
             Verdict::Exhausted
         );
     }

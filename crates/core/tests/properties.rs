@@ -329,7 +329,7 @@ proptest! {
                 let position = Position { attempt: number(*attempt), series_start: number(start) };
                 let retry_after = wait.map(|seconds| Duration::from_secs(seconds.into()));
                 let outcome = Outcome::HttpError { status: **status, retry_after };
-                match decide(&policy, position, &outcome, now, 0.5) {
+                match decide(&policy, position, &outcome, now, || 0.5) {
                     Verdict::RetryAt(at) => at > now,
                     Verdict::Delivered | Verdict::Exhausted | Verdict::Gone => false,
                 }

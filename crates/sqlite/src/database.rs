@@ -43,6 +43,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(false)
             .busy_timeout(Duration::from_secs(5))
+            // A statement of many rows keeps a journal of its own: in a file, that is one made and deleted a commit.
+            .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-32768");
@@ -118,7 +120,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
 /// Splits rows into chunks of a few fixed sizes, each with the SQL text for that size.
 ///
 /// A statement with many rows costs a tenth of as many statements. But each text is prepared once and kept: texts for
-/// every possible number of rows would push each other out, so there are four.
+/// every possible number of rows would push each other out, so there are nine, the powers of two.
 ///
 /// `head` ends before the first row (`INSERT INTO t (a, b) VALUES `), `columns` is the number of placeholders of a row
 /// (`(?,?)`), `tail` follows the last row, without placeholders.
@@ -131,7 +133,7 @@ pub fn multi_row<'a, T>(
     columns: usize,
     tail: &'static str,
 ) -> impl Iterator<Item = (String, &'a [T])> {
-    const SIZES: [usize; 4] = [256, 64, 8, 1];
+    const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
     let mut rest = rows;
     std::iter::from_fn(move || {
@@ -153,8 +155,8 @@ mod tests {
         let rows: Vec<u32> = (0..74).collect();
         let chunks: Vec<_> = multi_row(&rows, "INSERT INTO t (a, b) VALUES ", 2, "").collect();
         let sizes: Vec<_> = chunks.iter().map(|(_, rows)| rows.len()).collect();
-        assert_eq!(sizes, [64, 8, 1, 1]);
-        assert_eq!(chunks[3].0, "INSERT INTO t (a, b) VALUES (?,?)");
+        assert_eq!(sizes, [64, 8, 2]);
+        assert_eq!(chunks[2].0, "INSERT INTO t (a, b) VALUES (?,?),(?,?)");
         assert_eq!(chunks[1].0.matches("(?,?)").count(), 8);
     }
 }

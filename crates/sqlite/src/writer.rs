@@ -1,6 +1,7 @@
 //! The one writer: gathers, commits, tells.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_runtime::Shutdown;
@@ -44,16 +45,37 @@ pub enum Rank {
 
 /// Tells the writer that something waits. Cheap; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
+pub struct Wake(Arc<Wakes>);
+
+#[derive(Debug, Default)]
+struct Wakes {
+    now: Notify,
+    soon: Notify,
+}
+
+/// How long that waits for company which nobody waits for.
+const LINGER: Duration = Duration::from_millis(20);
 
 impl Wake {
-    /// Something waits.
+    /// Something waits, and somebody for it.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.0.now.notify_one();
     }
 
+    /// Something waits, and nobody for it: it goes with the next commit that somebody does wait for, or soon. It would
+    /// cost a sync of the disk of its own otherwise.
+    pub fn wake_soon(&self) {
+        self.0.soon.notify_one();
+    }
+
+    /// # Cancel safety
+    /// A wake that comes while nobody is here is kept; one that is cancelled while it lingers is forgotten.
     pub(crate) async fn woken(&self) {
-        self.0.notified().await;
+        tokio::select! {
+            () = self.0.now.notified() => return,
+            () = self.0.soon.notified() => {}
+        }
+        let _in_time = tokio::time::timeout(LINGER, self.0.now.notified()).await;
     }
 }
 

@@ -142,8 +142,8 @@ fn records(number: u64) -> [HistoryRecord; 2] {
     [
         HistoryRecord::Event(Arc::new(event)),
         HistoryRecord::Delivery {
-            delivery: Box::new(delivery),
-            attempt: Some(Box::new(attempt)),
+            delivery: Arc::new(delivery),
+            attempt: Some(Arc::new(attempt)),
         },
     ]
 }
@@ -154,9 +154,9 @@ const VARIABLES: &str = r#"{"COMMENT_ID":178,"COMMENT":"Needs more cowbell","PRO
 "CREATED":"2026-01-02T03:04:05.678Z","MODIFIED":"2026-01-02T03:04:05.678Z","PAGE":3,"MARKUP":"rectangle 10 20 30 40",
 "URL":"https://acme.example.com/projects/4711/assets/815/comments/178"}"#;
 
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn pairs<N: From<&'static str>>(pairs: &[(&'static str, &str)]) -> Vec<(N, String)> {
     pairs
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .map(|(name, value)| (N::from(name), (*value).to_owned()))
         .collect()
 }

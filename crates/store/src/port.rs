@@ -202,9 +202,9 @@ pub enum HistoryRecord {
     /// one changes nothing, and neither does a pending state with as many attempts as a settled one.
     Delivery {
         /// The delivery as it stands now.
-        delivery: Box<Delivery>,
+        delivery: Arc<Delivery>,
         /// The attempt that led there.
-        attempt: Option<Box<Attempt>>,
+        attempt: Option<Arc<Attempt>>,
     },
 }
 
@@ -236,7 +236,7 @@ pub enum RecordedState {
 #[derive(Clone, Debug)]
 pub struct LiveAttempt {
     /// The delivery.
-    pub delivery: Delivery,
+    pub delivery: Arc<Delivery>,
     /// The attempt.
-    pub attempt: Attempt,
+    pub attempt: Arc<Attempt>,
 }

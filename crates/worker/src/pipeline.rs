@@ -284,7 +284,7 @@ impl Pipeline {
 
     async fn settle(&self, job: &Job, callback: &Callback, attempt: Attempt) -> Result<(), Stopped> {
         let now = self.clock.now();
-        let verdict = decide(&callback.retry, job.target.position, &attempt.outcome, now, jitter());
+        let verdict = decide(&callback.retry, job.target.position, &attempt.outcome, now, jitter);
         let state = match verdict {
             Verdict::Delivered => DeliveryState::Delivered,
             Verdict::Exhausted | Verdict::Gone => DeliveryState::Exhausted,
@@ -348,7 +348,7 @@ impl Pipeline {
             created_at: job.event.accepted_at,
             updated_at: self.clock.now(),
         };
-        HistoryRecord::Delivery { delivery: Box::new(delivery), attempt: attempt.map(Box::new) }
+        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: attempt.map(Arc::new) }
     }
 
     /// Does what has to be done, again and again while it fails: a message is not acked before.

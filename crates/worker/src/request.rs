@@ -1,5 +1,7 @@
 //! The outgoing request, complete, before it is sent: what goes out and what the history keeps of it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use ringback_core::callback::Method;
 use ringback_core::delivery::SentRequest;
@@ -16,7 +18,7 @@ const USER_AGENT: &str = concat!("Ringback/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) url: Url,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
     pub(crate) authorization: Option<Secret>,
     pub(crate) body: Option<Bytes>,
     method: Method,
@@ -43,7 +45,7 @@ impl Request {
         let signed = body.as_ref().map_or(&[][..], |body| body.text.as_bytes());
         let signature = callback.signing_secret.sign(&webhook_id, now, signed);
         let mut headers = Vec::with_capacity(10);
-        let mut header = |name: &str, value: String| headers.push((name.to_owned(), value));
+        let mut header = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
         header("user-agent", USER_AGENT.to_owned());
         header("accept", "*/*".to_owned());
         if let Some(body) = &body {
@@ -55,7 +57,8 @@ impl Request {
         header("ringback-callback", callback.id.to_string());
         header("ringback-attempt", attempt.to_string());
         header("traceparent", traceparent(event));
-        headers.extend(callback.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())));
+        let own = callback.headers.iter();
+        headers.extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), value.to_owned())));
         Ok(Self {
             url,
             headers,
@@ -70,7 +73,7 @@ impl Request {
     pub(crate) fn into_sent(self) -> SentRequest {
         let mut headers = self.headers;
         if self.authorization.is_some() {
-            headers.push(("authorization".to_owned(), Secret::MASK.to_owned()));
+            headers.push((Cow::Borrowed("authorization"), Secret::MASK.to_owned()));
         }
         SentRequest { method: self.method, url: self.url.into(), headers, format: self.format }
     }

@@ -11,12 +11,13 @@
 mod classify;
 mod guard;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client};
 use ringback_core::address::AddressPolicy;
 use ringback_core::delivery::{RESPONSE_BODY_BYTES_MAX, Response};
@@ -135,19 +136,24 @@ impl Exchange {
 
 fn header_map(request: &Request) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(request.headers.len() + 1);
-    let mut add = |name: &str, value: &str, sensitive: bool| {
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("checked when the callback was saved");
-        let mut value = HeaderValue::from_str(value).expect("checked when the callback was saved");
-        value.set_sensitive(sensitive);
-        map.append(name, value);
-    };
     for (name, value) in &request.headers {
-        add(name, value, false);
+        let name = match name {
+            Cow::Borrowed(known) => HeaderName::from_static(known),
+            Cow::Owned(own) => HeaderName::from_bytes(own.as_bytes())
+                .expect("checked when the callback was saved"),
+        };
+        map.append(name, header_value(value));
     }
     if let Some(value) = &request.authorization {
-        add("authorization", value.reveal(), true);
+        let mut value = header_value(value.reveal());
+        value.set_sensitive(true);
+        map.append(AUTHORIZATION, value);
     }
     map
+}
+
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("checked when the callback was saved")
 }
 
 async fn read(mut answer: reqwest::Response, now: Timestamp) -> Exchange {

@@ -206,9 +206,9 @@ impl ResponseAnswer {
 }
 
 impl HeaderAnswer {
-    fn all(headers: &[(String, String)]) -> Vec<Self> {
-        let show = |(name, value): &(String, String)| Self {
-            name: name.clone(),
+    fn all(headers: &[(impl AsRef<str>, String)]) -> Vec<Self> {
+        let show = |(name, value): &(_, String)| Self {
+            name: AsRef::<str>::as_ref(name).to_owned(),
             value: value.clone(),
         };
         headers.iter().map(show).collect()

@@ -218,9 +218,9 @@ impl Answer {
 /// A delivery with one failed attempt.
 pub(crate) fn record(event: &Event, callback: &Callback, state: DeliveryState) -> HistoryRecord {
     let delivery = delivery(event, callback, state, 1);
-    let attempt = Some(Box::new(attempt(delivery.id)));
+    let attempt = Some(Arc::new(attempt(delivery.id)));
     HistoryRecord::Delivery {
-        delivery: Box::new(delivery),
+        delivery: Arc::new(delivery),
         attempt,
     }
 }
@@ -254,7 +254,7 @@ fn attempt(delivery: DeliveryId) -> Attempt {
         request: SentRequest {
             method: callback::Method::Post,
             url: "https://example.com/178".to_owned(),
-            headers: vec![("authorization".to_owned(), "***".to_owned())],
+            headers: vec![("authorization".into(), "***".to_owned())],
             format: Some(callback::Format::Json),
         },
         outcome: Outcome::HttpError {

@@ -1,5 +1,7 @@
 //! Retries by hand.
 
+use std::sync::Arc;
+
 use ringback_core::delivery::{CancelReason, DeliveryState, WaitReason};
 use ringback_core::{Targets, Timestamp};
 use ringback_store::{HistoryRecord, Store as _};
@@ -59,7 +61,7 @@ async fn delivery_without_attempts_goes_on_with_the_right_number() {
         let delivery = harness::delivery(&event, &callback, state, 0);
         let id = delivery.id;
         let delivery = HistoryRecord::Delivery {
-            delivery: Box::new(delivery),
+            delivery: Arc::new(delivery),
             attempt: None,
         };
         api.store
@@ -127,7 +129,7 @@ async fn what_can_not_be_retried_is_409_and_says_why() {
     );
     let id = delivery.id;
     let record = HistoryRecord::Delivery {
-        delivery: Box::new(delivery),
+        delivery: Arc::new(delivery),
         attempt: None,
     };
     api.store.record(vec![record]).await.expect("recorded");

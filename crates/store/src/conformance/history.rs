@@ -354,7 +354,7 @@ pub async fn live_attempts_are_those_recorded_from_now_on(harness: &mut impl Har
         .await
         .expect("told within ten seconds")
         .expect("not fallen behind");
-    assert_eq!((&told.delivery, &told.attempt), (&delivery, &attempt));
+    assert_eq!((&*told.delivery, &*told.attempt), (&delivery, &attempt));
     assert!(live.try_recv().is_err(), "one attempt is told once");
 }
 

@@ -112,8 +112,8 @@ pub(super) fn attempt(
             method: Method::Post,
             url: "https://example.com/hook?a=%C3%A9".to_owned(),
             headers: vec![
-                ("authorization".to_owned(), "***".to_owned()),
-                ("x-quote".to_owned(), "\"'\\ ;--".to_owned()),
+                ("authorization".into(), "***".to_owned()),
+                ("x-quote".into(), "\"'\\ ;--".to_owned()),
             ],
             format: Some(Format::Form),
         },
@@ -141,7 +141,7 @@ pub(super) fn event_record(event: &Event) -> HistoryRecord {
 
 pub(super) fn delivery_record(delivery: &Delivery, attempt: Option<Attempt>) -> HistoryRecord {
     HistoryRecord::Delivery {
-        delivery: Box::new(delivery.clone()),
-        attempt: attempt.map(Box::new),
+        delivery: Arc::new(delivery.clone()),
+        attempt: attempt.map(Arc::new),
     }
 }

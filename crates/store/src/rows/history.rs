@@ -228,7 +228,7 @@ fn bind_response(values: &mut impl Bind, response: Option<&Response>) {
     values.number(Some(response.body_truncated.into()));
 }
 
-fn headers_json(headers: &[(String, String)]) -> Arc<str> {
+fn headers_json(headers: &impl serde::Serialize) -> Arc<str> {
     serde_json::to_string(headers)
         .expect("texts always serialize")
         .into()

@@ -211,8 +211,8 @@ fn show(records: Vec<HistoryRecord>, live: &broadcast::Sender<Arc<LiveAttempt>>)
         {
             // The last listener may just have gone.
             let _ = live.send(Arc::new(LiveAttempt {
-                delivery: *delivery,
-                attempt: *attempt,
+                delivery,
+                attempt,
             }));
         }
     }
