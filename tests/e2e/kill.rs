@@ -21,7 +21,7 @@ const PRODUCERS: usize = 8;
 const ARRAY: usize = 5;
 /// Answered so shortly before a kill, a request may have been settled in memory and nowhere else.
 const SETTLING: Duration = Duration::from_millis(500);
-const LONG: Duration = Duration::from_secs(180);
+const LONG: Duration = Duration::from_secs(120);
 
 #[expect(
     clippy::disallowed_methods,

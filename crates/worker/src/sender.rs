@@ -177,10 +177,8 @@ async fn read(mut answer: reqwest::Response, now: Timestamp) -> Exchange {
     };
     let in_time = tokio::time::timeout(BODY_PATIENCE, reading).await.is_ok();
     let body_truncated = body_truncated || !in_time;
-    Exchange {
-        outcome,
-        response: Some(Response { status, headers, body: body.to_vec(), body_truncated }),
-    }
+    let body = body.to_vec();
+    Exchange { outcome, response: Some(Response { status, headers, body, body_truncated }) }
 }
 
 fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
