@@ -19,22 +19,13 @@ async fn account_key_sees_and_touches_its_account_alone() {
     let receiver = Receiver::start().await.expect("a port");
     let admin = &ringback.api;
     let (acme, other) = two_accounts(admin).await;
-    let own = acme
-        .create_callback(&callback(&receiver.url("/acme")))
-        .await;
-    let instance = admin
-        .create_callback(&callback(&receiver.url("/all")))
-        .await;
+    let own = acme.create_callback(&callback(&receiver.url("/acme"))).await;
+    let instance = admin.create_callback(&callback(&receiver.url("/all"))).await;
     let shown = acme.get(&format!("/v1/callbacks/{own}")).await.expect(200);
-    assert_eq!(
-        shown["account"], "acme",
-        "an account's callback is bound to it"
-    );
+    assert_eq!(shown["account"], "acme", "an account's callback is bound to it");
 
     let event_id = acme.send(&json!({"name": "COMMENT_CREATED"})).await;
-    let deliveries = admin
-        .list(&format!("/v1/deliveries?event={event_id}"))
-        .await;
+    let deliveries = admin.list(&format!("/v1/deliveries?event={event_id}")).await;
     let delivery = deliveries.first().map(|delivery| text(&delivery["id"]));
     let delivery = match delivery {
         Some(id) => id,
@@ -51,23 +42,13 @@ async fn account_key_sees_and_touches_its_account_alone() {
         other.get(&path).await.expect_problem(404);
     }
     let path = format!("/v1/callbacks/{own}");
-    other
-        .patch(&path, &json!({"enabled": false}))
-        .await
-        .expect_problem(404);
-    other
-        .put(&path, &callback(&receiver.url("/stolen")))
-        .await
-        .expect_problem(404);
+    other.patch(&path, &json!({"enabled": false})).await.expect_problem(404);
+    other.put(&path, &callback(&receiver.url("/stolen"))).await.expect_problem(404);
     other.delete(&path).await.expect_problem(404);
     for list in ["/v1/callbacks", "/v1/events", "/v1/deliveries"] {
         assert_eq!(other.list(list).await, [] as [Value; 0], "{list}");
     }
-    assert_eq!(
-        acme.list("/v1/callbacks").await.len(),
-        1,
-        "its own, and not the instance's"
-    );
+    assert_eq!(acme.list("/v1/callbacks").await.len(), 1, "its own, and not the instance's");
     acme.get(&format!("/v1/callbacks/{own}")).await.expect(200);
 }
 
@@ -77,20 +58,10 @@ async fn account_key_can_neither_send_nor_register_for_another() {
     let (acme, _) = two_accounts(&ringback.api).await;
     let foreign = with(event("COMMENT_CREATED"), json!({"account": "other"}));
     let answer = acme.post("/v1/events", &foreign).await;
-    assert!(
-        [403, 422].contains(&answer.status),
-        "{} {}",
-        answer.status,
-        answer.body
-    );
+    assert!([403, 422].contains(&answer.status), "{} {}", answer.status, answer.body);
     let foreign = json!({"url": "https://example.com/", "account": "other"});
     let answer = acme.post("/v1/callbacks", &foreign).await;
-    assert!(
-        [403, 422].contains(&answer.status),
-        "{} {}",
-        answer.status,
-        answer.body
-    );
+    assert!([403, 422].contains(&answer.status), "{} {}", answer.status, answer.body);
     for (path, body) in [("/v1/api-keys", json!({"account": null, "description": ""}))] {
         acme.post(path, &body).await.expect_problem(403);
         acme.get(path).await.expect_problem(403);
@@ -100,37 +71,20 @@ async fn account_key_can_neither_send_nor_register_for_another() {
 #[tokio::test]
 async fn keys_are_shown_once_and_stop_when_removed() {
     let ringback = Ringback::start().await;
-    let made = ringback
-        .api
-        .post(
-            "/v1/api-keys",
-            &json!({"account": "acme", "description": "ci"}),
-        )
-        .await;
+    let made =
+        ringback.api.post("/v1/api-keys", &json!({"account": "acme", "description": "ci"})).await;
     let made = made.expect(201);
     let (id, key) = (text(&made["id"]), text(&made["key"]));
     let listed = ringback.api.get("/v1/api-keys").await.expect(200);
     let first = &listed["data"][0];
-    assert_eq!(
-        (&first["id"], &first["description"]),
-        (&json!(id), &json!("ci"))
-    );
+    assert_eq!((&first["id"], &first["description"]), (&json!(id), &json!("ci")));
     assert!(!listed.to_string().contains(&key[4..]));
 
     let acme = ringback.api.with_key(&key);
     acme.get("/v1/callbacks").await.expect(200);
-    ringback
-        .api
-        .delete(&format!("/v1/api-keys/{id}"))
-        .await
-        .expect(204);
+    ringback.api.delete(&format!("/v1/api-keys/{id}")).await.expect(204);
     acme.get("/v1/callbacks").await.expect_problem(401);
-    ringback
-        .api
-        .with_key("rbk_unknown")
-        .get("/v1/callbacks")
-        .await
-        .expect_problem(401);
+    ringback.api.with_key("rbk_unknown").get("/v1/callbacks").await.expect_problem(401);
 }
 
 #[tokio::test]

@@ -13,20 +13,9 @@ async fn post_text(api: &Api, path: &str, body: &str) -> Answer {
 
 #[track_caller]
 fn assert_names(problem: &Value, pointer: &str) {
-    let errors = problem["errors"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    assert!(
-        errors.iter().any(|error| error["pointer"] == pointer),
-        "{pointer} in {problem}"
-    );
-    assert!(
-        errors
-            .iter()
-            .all(|error| error["detail"].as_str() != Some("")),
-        "{problem}"
-    );
+    let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert!(errors.iter().any(|error| error["pointer"] == pointer), "{pointer} in {problem}");
+    assert!(errors.iter().all(|error| error["detail"].as_str() != Some("")), "{problem}");
 }
 
 #[tokio::test]
@@ -34,13 +23,9 @@ async fn malformed_json_is_400_and_says_where() {
     let ringback = Ringback::start().await;
     for path in ["/v1/events", "/v1/callbacks", "/v1/api-keys"] {
         for body in ["", "{", "nonsense", "\u{feff}{}"] {
-            let problem = post_text(&ringback.api, path, body)
-                .await
-                .expect_problem(400);
+            let problem = post_text(&ringback.api, path, body).await.expect_problem(400);
             assert!(
-                problem["detail"]
-                    .as_str()
-                    .is_some_and(|detail| !detail.is_empty()),
+                problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
                 "{problem}"
             );
         }
@@ -68,65 +53,32 @@ async fn bad_events_are_422_and_name_the_field() {
         ("/deliver_at", json!({"deliver_at": "2126-01-02T03:04:05Z"})),
     ] {
         let body = with(event("COMMENT_CREATED"), changes);
-        let problem = ringback
-            .api
-            .post("/v1/events", &body)
-            .await
-            .expect_problem(422);
+        let problem = ringback.api.post("/v1/events", &body).await.expect_problem(422);
         assert_names(&problem, pointer);
     }
-    let problem = ringback
-        .api
-        .post("/v1/events", &json!({"account": "acme"}))
-        .await
-        .expect_problem(422);
+    let problem =
+        ringback.api.post("/v1/events", &json!({"account": "acme"})).await.expect_problem(422);
     assert!(problem.to_string().contains("name"), "{problem}");
     for body in [json!([]), json!("text"), json!(vec![event("A"); 1_001])] {
-        ringback
-            .api
-            .post("/v1/events", &body)
-            .await
-            .expect_problem(422);
+        ringback.api.post("/v1/events", &body).await.expect_problem(422);
     }
-    assert_eq!(
-        ringback.api.list("/v1/events").await,
-        [] as [Value; 0],
-        "nothing was half taken"
-    );
+    assert_eq!(ringback.api.list("/v1/events").await, [] as [Value; 0], "nothing was half taken");
 }
 
 #[tokio::test]
 async fn event_of_300_kib_is_413_and_one_below_the_limit_is_taken() {
     let ringback = Ringback::start().await;
-    let of_size = |kib: usize| {
-        with(
-            event("LARGE"),
-            json!({"variables": {"TEXT": "x".repeat(kib * 1024)}}),
-        )
-    };
-    ringback
-        .api
-        .post("/v1/events", &of_size(300))
-        .await
-        .expect_problem(413);
-    ringback
-        .api
-        .post("/v1/events", &of_size(250))
-        .await
-        .expect(202);
-    let answer = ringback
-        .api
-        .post("/v1/events", &json!([of_size(300), event("SMALL")]))
-        .await
-        .expect(202);
+    let of_size =
+        |kib: usize| with(event("LARGE"), json!({"variables": {"TEXT": "x".repeat(kib * 1024)}}));
+    ringback.api.post("/v1/events", &of_size(300)).await.expect_problem(413);
+    ringback.api.post("/v1/events", &of_size(250)).await.expect(202);
+    let answer =
+        ringback.api.post("/v1/events", &json!([of_size(300), event("SMALL")])).await.expect(202);
     assert_eq!(answer["data"][0]["status"], "rejected");
     assert_eq!(answer["data"][1]["status"], "accepted");
     ringback
         .api
-        .post(
-            "/v1/callbacks",
-            &json!({"url": "x".repeat(2 * 1024 * 1024)}),
-        )
+        .post("/v1/callbacks", &json!({"url": "x".repeat(2 * 1024 * 1024)}))
         .await
         .expect_problem(413);
 }
@@ -158,20 +110,11 @@ async fn bad_callbacks_are_422_and_name_the_field() {
         ("/headers/X-A", json!({"headers": {"X-A": "1\nHost: evil"}})),
         ("/headers/X A", json!({"headers": {"X A": "1"}})),
         ("/headers/Host", json!({"headers": {"Host": "evil"}})),
-        (
-            "/authorization/type",
-            json!({"authorization": {"type": "digest"}}),
-        ),
-        (
-            "/authorization/value",
-            json!({"authorization": {"type": "header", "value": "a\r\nb"}}),
-        ),
+        ("/authorization/type", json!({"authorization": {"type": "digest"}})),
+        ("/authorization/value", json!({"authorization": {"type": "header", "value": "a\r\nb"}})),
         ("/retry/max_retries", json!({"retry": {"max_retries": -1}})),
         ("/retry/max_retries", json!({"retry": {"max_retries": 101}})),
-        (
-            "/retry/delay_seconds",
-            json!({"retry": {"delay_seconds": -1}}),
-        ),
+        ("/retry/delay_seconds", json!({"retry": {"delay_seconds": -1}})),
         ("/retry/delay", json!({"retry": {"delay": 1}})),
         ("/retry/backoff", json!({"retry": {"backoff": "cubic"}})),
         ("/timeout_ms", json!({"timeout_ms": 0})),
@@ -180,11 +123,7 @@ async fn bad_callbacks_are_422_and_name_the_field() {
         ("/rate_limit", json!({"rate_limit": {"per_second": 1}})),
     ] {
         let body = with(good.clone(), changes);
-        let problem = ringback
-            .api
-            .post("/v1/callbacks", &body)
-            .await
-            .expect_problem(422);
+        let problem = ringback.api.post("/v1/callbacks", &body).await.expect_problem(422);
         assert_names(&problem, pointer);
     }
     assert_eq!(ringback.api.list("/v1/callbacks").await, [] as [Value; 0]);
@@ -203,18 +142,11 @@ async fn loopback_in_any_disguise_is_refused_unless_allowed() {
         "http://0177.0.0.1/",
         "http://0.0.0.0/",
     ] {
-        let problem = ringback
-            .api
-            .post("/v1/callbacks", &json!({"url": url}))
-            .await
-            .expect_problem(422);
+        let problem =
+            ringback.api.post("/v1/callbacks", &json!({"url": url})).await.expect_problem(422);
         assert_names(&problem, "/url");
     }
-    ringback
-        .api
-        .post("/v1/callbacks", &json!({"url": "http://10.0.0.1/"}))
-        .await
-        .expect(201);
+    ringback.api.post("/v1/callbacks", &json!({"url": "http://10.0.0.1/"})).await.expect(201);
 }
 
 #[tokio::test]
@@ -231,17 +163,9 @@ async fn bad_queries_and_ids_are_refused_and_not_passed_over() {
         ringback.api.get(path).await.expect_problem(400);
     }
     for kind in ["events", "deliveries", "callbacks"] {
-        ringback
-            .api
-            .get(&format!("/v1/{kind}/{}", event_id()))
-            .await
-            .expect_problem(404);
+        ringback.api.get(&format!("/v1/{kind}/{}", event_id())).await.expect_problem(404);
         let answer = ringback.api.get(&format!("/v1/{kind}/178")).await;
-        assert!(
-            [400, 404].contains(&answer.status),
-            "{kind}: {}",
-            answer.status
-        );
+        assert!([400, 404].contains(&answer.status), "{kind}: {}", answer.status);
     }
     ringback.api.delete("/v1/events").await.expect_problem(405);
 }

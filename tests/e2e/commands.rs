@@ -18,20 +18,14 @@ struct Terminal {
 impl Terminal {
     fn of(ringback: &Ringback) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        Self {
-            directory,
-            url: ringback.api.url().to_owned(),
-        }
+        Self { directory, url: ringback.api.url().to_owned() }
     }
 
     fn launch(&self, arguments: &[&str]) -> Launch {
-        Launch::new(
-            ringback_binary().expect("the binary is built"),
-            self.directory.path(),
-        )
-        .args(arguments)
-        .env("RINGBACK_URL", &self.url)
-        .env("RINGBACK_API_KEY", ADMIN_KEY)
+        Launch::new(ringback_binary().expect("the binary is built"), self.directory.path())
+            .args(arguments)
+            .env("RINGBACK_URL", &self.url)
+            .env("RINGBACK_API_KEY", ADMIN_KEY)
     }
 
     /// Runs a command to its end; gives its exit code and what it said.
@@ -63,83 +57,39 @@ async fn commands_send_show_and_try_again() {
     receiver.on_others(Behaviour::status(500));
     let terminal = Terminal::of(&ringback);
     let url = receiver.url("/hook");
-    let added = terminal
-        .json(&[
-            "callbacks",
-            "add",
-            &url,
-            "--events",
-            "COMMENT_*",
-            "--no-retry",
-        ])
-        .await;
+    let added =
+        terminal.json(&["callbacks", "add", &url, "--events", "COMMENT_*", "--no-retry"]).await;
     let callback = text(&added["id"]);
     assert!(terminal.ok(&["callbacks", "list"]).await.contains(&url));
-    assert!(
-        terminal
-            .ok(&["callbacks", "show", &callback])
-            .await
-            .contains("COMMENT_*")
-    );
+    assert!(terminal.ok(&["callbacks", "show", &callback]).await.contains("COMMENT_*"));
 
-    let sent = terminal
-        .json(&[
-            "send",
-            "COMMENT_CREATED",
-            "--account",
-            "acme",
-            "COMMENT_ID=178",
-        ])
-        .await;
+    let sent =
+        terminal.json(&["send", "COMMENT_CREATED", "--account", "acme", "COMMENT_ID=178"]).await;
     let event = text(&sent["id"]);
     let delivery = text(&ringback.api.settled_delivery(&event).await["id"]);
     assert!(receiver.requests()[0].text().contains("COMMENT_ID=178"));
-    let listed = terminal
-        .ok(&["deliveries", "list", "--status", "exhausted"])
-        .await;
+    let listed = terminal.ok(&["deliveries", "list", "--status", "exhausted"]).await;
     assert!(listed.contains("exhausted"), "{listed}");
-    assert!(
-        terminal
-            .ok(&["deliveries", "show", &delivery])
-            .await
-            .contains("500")
-    );
+    assert!(terminal.ok(&["deliveries", "show", &delivery]).await.contains("500"));
 
     receiver.on_others(Behaviour::status(204));
     terminal.ok(&["deliveries", "retry", &delivery]).await;
-    ringback
-        .api
-        .delivery_when(&event, |delivery| delivery["status"] == "delivered")
-        .await;
+    ringback.api.delivery_when(&event, |delivery| delivery["status"] == "delivered").await;
 
-    terminal
-        .ok(&["callbacks", "remove", &callback, "--yes"])
-        .await;
-    ringback
-        .api
-        .get(&format!("/v1/callbacks/{callback}"))
-        .await
-        .expect_problem(404);
+    terminal.ok(&["callbacks", "remove", &callback, "--yes"]).await;
+    ringback.api.get(&format!("/v1/callbacks/{callback}")).await.expect_problem(404);
 }
 
 #[tokio::test]
 async fn tail_shows_attempts_as_they_happen() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
-    let tail = Terminal::of(&ringback)
-        .launch(&["tail"])
-        .start()
-        .expect("it starts");
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
+    let tail = Terminal::of(&ringback).launch(&["tail"]).start().expect("it starts");
     // Attempts before it listens are not shown: events go out until one is.
     let shown = async || {
         ringback.api.send(&event("TAILED")).await;
-        tail.wait_for_line("TAILED", Duration::from_millis(500))
-            .await
-            .ok()
+        tail.wait_for_line("TAILED", Duration::from_millis(500)).await.ok()
     };
     eventually("line of an attempt", SOON, shown).await;
 }
@@ -151,18 +101,12 @@ async fn commands_say_what_is_wrong_by_their_exit_code() {
     let nothing = event_id().to_string();
     let (code, output) = terminal.run(&["callbacks", "show", &nothing]).await;
     assert_eq!(code, Some(1), "{output}");
-    let (code, output) = terminal
-        .run(&["send", "BAD NAME", "--account", "acme"])
-        .await;
+    let (code, output) = terminal.run(&["send", "BAD NAME", "--account", "acme"]).await;
     assert_eq!(code, Some(64), "{output}");
     assert!(output.contains("event name"), "{output}");
-    let (code, output) = terminal
-        .run(&["callbacks", "list", "--api-key", "rbk_wrong"])
-        .await;
+    let (code, output) = terminal.run(&["callbacks", "list", "--api-key", "rbk_wrong"]).await;
     assert_eq!(code, Some(1), "{output}");
-    let (code, output) = terminal
-        .run(&["callbacks", "list", "--url", "http://127.0.0.1:1"])
-        .await;
+    let (code, output) = terminal.run(&["callbacks", "list", "--url", "http://127.0.0.1:1"]).await;
     assert_eq!(code, Some(69), "{output}");
     let (code, output) = terminal.run(&["callbacks", "lsit"]).await;
     assert_eq!(code, Some(64), "{output}");
@@ -171,19 +115,13 @@ async fn commands_say_what_is_wrong_by_their_exit_code() {
 #[tokio::test]
 async fn dev_prints_commands_that_work_when_pasted() {
     let directory = tempfile::tempdir().expect("a directory");
-    let launch = Launch::new(
-        ringback_binary().expect("the binary is built"),
-        directory.path(),
-    )
-    .arg("dev")
-    .env("RINGBACK_LISTEN", "127.0.0.1:0");
+    let launch = Launch::new(ringback_binary().expect("the binary is built"), directory.path())
+        .arg("dev")
+        .env("RINGBACK_LISTEN", "127.0.0.1:0");
     let (mut process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
     let welcome = process.output();
     assert!(welcome.contains(&url), "{welcome}");
-    let commands: Vec<_> = welcome
-        .lines()
-        .filter(|line| line.starts_with("curl "))
-        .collect();
+    let commands: Vec<_> = welcome.lines().filter(|line| line.starts_with("curl ")).collect();
     assert_eq!(commands.len(), 2, "{welcome}");
     for command in commands {
         let shell = Launch::new("sh", directory.path()).args(["-c", command]);
@@ -191,21 +129,13 @@ async fn dev_prints_commands_that_work_when_pasted() {
         let status = shell.wait_exit(SOON).await.expect("curl ends");
         assert!(status.success(), "{command}: {}", shell.output());
     }
-    process
-        .wait_for_line("received POST /dev/receiver", SOON)
-        .await
-        .expect("the event arrives");
+    process.wait_for_line("received POST /dev/receiver", SOON).await.expect("the event arrives");
 
     // The same key at the next start, so that what was pasted goes on working.
-    let key = welcome
-        .split_once("Admin API key: ")
-        .and_then(|(_, rest)| rest.lines().next());
+    let key = welcome.split_once("Admin API key: ").and_then(|(_, rest)| rest.lines().next());
     let key = key.expect("a key is printed").to_owned();
     process.kill9().await.expect("it runs");
-    let (process, url) = launch
-        .start_ready(READY, SOON)
-        .await
-        .expect("it starts again");
+    let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts again");
     assert!(process.output().contains(&key));
     assert_eq!(Api::new(url, &key).list("/v1/callbacks").await.len(), 1);
 }
@@ -213,16 +143,10 @@ async fn dev_prints_commands_that_work_when_pasted() {
 #[tokio::test]
 async fn demo_delivers_its_events_before_your_eyes() {
     let directory = tempfile::tempdir().expect("a directory");
-    let launch = Launch::new(
-        ringback_binary().expect("the binary is built"),
-        directory.path(),
-    );
+    let launch = Launch::new(ringback_binary().expect("the binary is built"), directory.path());
     let mut process = launch.arg("demo").start().expect("it starts");
     let status = process.wait_exit(SOON).await.expect("it ends by itself");
     let output = process.output();
     assert_eq!(status.code(), Some(0), "{output}");
-    assert!(
-        output.contains("all 20 delivered") && output.contains("next attempt in"),
-        "{output}"
-    );
+    assert!(output.contains("all 20 delivered") && output.contains("next attempt in"), "{output}");
 }

@@ -11,14 +11,9 @@ use crate::support::{
 const EVENT_ID: &str = "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21";
 
 async fn verify_signature(api: &Api, callback: &str, request: &Received) {
-    let secret = api
-        .get(&format!("/v1/callbacks/{callback}/secret"))
-        .await
-        .expect(200);
+    let secret = api.get(&format!("/v1/callbacks/{callback}/secret")).await.expect(200);
     let webhook = Webhook::new(&text(&secret["secret"])).expect("a Standard Webhooks secret");
-    webhook
-        .verify(&request.body, &request.headers)
-        .expect("the signature holds");
+    webhook.verify(&request.body, &request.headers).expect("the signature holds");
 }
 
 /// The fields of a form, or of a query.
@@ -42,10 +37,7 @@ async fn only_request(receiver: &Receiver) -> Received {
 async fn post_carries_all_variables_as_a_signed_form() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    let callback = ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    let callback = ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let sent = with(
         event("COMMENT_CREATED"),
         json!({"id": EVENT_ID, "variables": {
@@ -56,10 +48,7 @@ async fn post_carries_all_variables_as_a_signed_form() {
 
     let request = only_request(&receiver).await;
     assert_eq!(request.method, "POST");
-    assert_eq!(
-        request.header("content-type"),
-        "application/x-www-form-urlencoded"
-    );
+    assert_eq!(request.header("content-type"), "application/x-www-form-urlencoded");
     let fields = fields(&request.text());
     for expected in [
         field("EVENT_GUID", EVENT_ID),
@@ -75,11 +64,7 @@ async fn post_carries_all_variables_as_a_signed_form() {
     assert_eq!(request.header("ringback-callback"), callback);
     assert_eq!(request.header("ringback-attempt"), "1");
     assert_eq!(request.headers.get("authorization"), None);
-    let traceparent: Vec<_> = request
-        .header("traceparent")
-        .split('-')
-        .map(str::len)
-        .collect();
+    let traceparent: Vec<_> = request.header("traceparent").split('-').map(str::len).collect();
     assert_eq!(traceparent, [2, 32, 16, 2]);
     verify_signature(&ringback.api, &callback, &request).await;
 
@@ -106,10 +91,7 @@ async fn get_carries_only_what_the_url_names() {
     let request = only_request(&receiver).await;
     assert_eq!(request.method, "GET");
     assert_eq!(request.uri.path(), "/hook/178");
-    assert_eq!(
-        request.uri.query(),
-        Some("comment=Needs%20more%20cowbell&nothing=")
-    );
+    assert_eq!(request.uri.query(), Some("comment=Needs%20more%20cowbell&nothing="));
     assert!(request.body.is_empty());
     verify_signature(&ringback.api, &callback, &request).await;
 }
@@ -124,24 +106,14 @@ async fn json_carries_the_event_to_the_letter() {
         r#"{{"id":"{EVENT_ID}","name":"PAID","account":"acme","time":"2026-01-02T03:04:05.678Z",
             "variables":{{"AMOUNT":1.10,"SERIAL":12345678901234567890,"TREE":{{"a":[1,null]}}}}}}"#
     );
-    let accepted = ringback
-        .api
-        .request(reqwest::Method::POST, "/v1/events", Some(body), &[])
-        .await;
+    let accepted = ringback.api.request(reqwest::Method::POST, "/v1/events", Some(body), &[]).await;
     accepted.expect("an answer").expect(202);
 
     let request = only_request(&receiver).await;
     assert_eq!(request.header("content-type"), "application/json");
-    for part in [
-        r#""AMOUNT":1.10"#,
-        r#""SERIAL":12345678901234567890"#,
-        r#""TREE":{"a":[1,null]}"#,
-    ] {
-        assert!(
-            request.text().contains(part),
-            "{part} in {}",
-            request.text()
-        );
+    for part in [r#""AMOUNT":1.10"#, r#""SERIAL":12345678901234567890"#, r#""TREE":{"a":[1,null]}"#]
+    {
+        assert!(request.text().contains(part), "{part} in {}", request.text());
     }
     let body: Value = serde_json::from_slice(&request.body).expect("JSON");
     assert_eq!(body["id"], EVENT_ID);
@@ -160,57 +132,29 @@ async fn each_kind_of_authorization_is_sent_and_never_shown() {
             json!({"type": "basic", "username": "Aladdin", "password": "open sesame"}),
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
         ),
-        (
-            json!({"type": "bearer", "token": "t-0ken"}),
-            "Bearer t-0ken",
-        ),
-        (
-            json!({"type": "header", "value": "Custom h-eader"}),
-            "Custom h-eader",
-        ),
+        (json!({"type": "bearer", "token": "t-0ken"}), "Bearer t-0ken"),
+        (json!({"type": "header", "value": "Custom h-eader"}), "Custom h-eader"),
         (json!({"type": "callback_key", "key": "k-3y"}), "Basic k-3y"),
     ];
     for (index, (authorization, expected)) in kinds.iter().enumerate() {
         let path = format!("/{index}");
-        let callback = with(
-            callback(&receiver.url(&path)),
-            json!({"authorization": authorization}),
-        );
+        let callback =
+            with(callback(&receiver.url(&path)), json!({"authorization": authorization}));
         let id = ringback.api.create_callback(&callback).await;
         let event = ringback.api.send(&event("COMMENT_CREATED")).await;
         let sent =
             |requests: &[Received]| requests.iter().any(|request| request.uri.path() == path);
         receiver.wait_until("request", SOON, sent).await;
-        assert_eq!(
-            receiver.requests_to(&path)[0].header("authorization"),
-            *expected
-        );
+        assert_eq!(receiver.requests_to(&path)[0].header("authorization"), *expected);
 
-        let shown = ringback
-            .api
-            .get(&format!("/v1/callbacks/{id}"))
-            .await
-            .expect(200);
+        let shown = ringback.api.get(&format!("/v1/callbacks/{id}")).await.expect(200);
         assert_eq!(shown["authorization"]["type"], authorization["type"]);
         let delivery = ringback.api.settled_delivery(&event).await;
         let everything = format!("{shown}{delivery}{}", ringback.process.output());
-        for secret in [
-            "open sesame",
-            "QWxhZGRpbjpvcGVuIHNlc2FtZQ",
-            "t-0ken",
-            "h-eader",
-            "k-3y",
-        ] {
-            assert!(
-                !everything.contains(secret),
-                "{secret} is shown in {everything}"
-            );
+        for secret in ["open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ", "t-0ken", "h-eader", "k-3y"] {
+            assert!(!everything.contains(secret), "{secret} is shown in {everything}");
         }
-        ringback
-            .api
-            .delete(&format!("/v1/callbacks/{id}"))
-            .await
-            .expect(204);
+        ringback.api.delete(&format!("/v1/callbacks/{id}")).await.expect(204);
     }
 }
 
@@ -218,10 +162,7 @@ async fn each_kind_of_authorization_is_sent_and_never_shown() {
 async fn own_headers_are_sent() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    let callback = with(
-        callback(&receiver.url("/hook")),
-        json!({"headers": {"X-Tenant": "blue"}}),
-    );
+    let callback = with(callback(&receiver.url("/hook")), json!({"headers": {"X-Tenant": "blue"}}));
     ringback.api.create_callback(&callback).await;
     ringback.api.send(&event("COMMENT_CREATED")).await;
     assert_eq!(only_request(&receiver).await.header("x-tenant"), "blue");
@@ -239,30 +180,17 @@ async fn callbacks_get_the_events_of_their_account_and_filter_alone() {
         ("/prefix", json!({"events": ["PACKAGE_*", "ROLE_CHANGED"]})),
         ("/off", json!({"enabled": false})),
     ] {
-        ringback
-            .api
-            .create_callback(&with(callback(&receiver.url(path)), changes))
-            .await;
+        ringback.api.create_callback(&with(callback(&receiver.url(path)), changes)).await;
     }
-    for (name, account) in [
-        ("COMMENT_CREATED", "acme"),
-        ("PACKAGE_SENT", "other"),
-        ("ROLE_CHANGED", "acme"),
-    ] {
-        ringback
-            .api
-            .send(&with(event(name), json!({"account": account})))
-            .await;
+    for (name, account) in
+        [("COMMENT_CREATED", "acme"), ("PACKAGE_SENT", "other"), ("ROLE_CHANGED", "acme")]
+    {
+        ringback.api.send(&with(event(name), json!({"account": account}))).await;
     }
     receiver.wait_for_ended(9, SOON).await;
-    for (path, count) in [
-        ("/all", 3),
-        ("/acme", 2),
-        ("/other", 1),
-        ("/name", 1),
-        ("/prefix", 2),
-        ("/off", 0),
-    ] {
+    for (path, count) in
+        [("/all", 3), ("/acme", 2), ("/other", 1), ("/name", 1), ("/prefix", 2), ("/off", 0)]
+    {
         assert_eq!(receiver.requests_to(path).len(), count, "{path}");
     }
     eventually("history of nine deliveries", SOON, async || {
@@ -275,28 +203,15 @@ async fn callbacks_get_the_events_of_their_account_and_filter_alone() {
 async fn changed_callback_counts_from_the_answer_on() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    let id = ringback
-        .api
-        .create_callback(&callback(&receiver.url("/old")))
-        .await;
+    let id = ringback.api.create_callback(&callback(&receiver.url("/old"))).await;
     let path = format!("/v1/callbacks/{id}");
-    let changed = ringback
-        .api
-        .patch(&path, &json!({"url": receiver.url("/new")}))
-        .await
-        .expect(200);
-    assert_eq!(
-        changed["retry"]["delay_seconds"], 1,
-        "what is not named stays: {changed}"
-    );
+    let changed =
+        ringback.api.patch(&path, &json!({"url": receiver.url("/new")})).await.expect(200);
+    assert_eq!(changed["retry"]["delay_seconds"], 1, "what is not named stays: {changed}");
     ringback.api.send(&event("COMMENT_CREATED")).await;
     assert_eq!(only_request(&receiver).await.uri.path(), "/new");
 
-    let replaced = ringback
-        .api
-        .put(&path, &json!({"url": receiver.url("/put")}))
-        .await
-        .expect(200);
+    let replaced = ringback.api.put(&path, &json!({"url": receiver.url("/put")})).await.expect(200);
     assert_eq!(
         replaced["retry"]["delay_seconds"], 300,
         "what is not named is the default: {replaced}"
@@ -308,11 +223,5 @@ async fn changed_callback_counts_from_the_answer_on() {
     ringback.api.delete(&path).await.expect(204);
     ringback.api.get(&path).await.expect_problem(404);
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
-    assert_eq!(
-        ringback
-            .api
-            .list(&format!("/v1/deliveries?event={event}"))
-            .await,
-        [] as [Value; 0]
-    );
+    assert_eq!(ringback.api.list(&format!("/v1/deliveries?event={event}")).await, [] as [Value; 0]);
 }

@@ -11,10 +11,7 @@ use crate::support::{Ringback, SOON, callback, event, text, with};
 async fn array_is_answered_in_order_and_bad_events_take_nobody_along() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let id = event_id().to_string();
     let events = json!([
         with(event("FIRST"), json!({"id": id})),
@@ -22,9 +19,7 @@ async fn array_is_answered_in_order_and_bad_events_take_nobody_along() {
         event("THIRD"),
     ]);
     let answer = ringback.api.post("/v1/events", &events).await.expect(202);
-    let statuses: Vec<_> = (0..3)
-        .map(|index| text(&answer["data"][index]["status"]))
-        .collect();
+    let statuses: Vec<_> = (0..3).map(|index| text(&answer["data"][index]["status"])).collect();
     assert_eq!(statuses, ["accepted", "rejected", "accepted"], "{answer}");
     assert_eq!(answer["data"][0]["id"], id);
     assert_eq!(answer["data"][1]["errors"][0]["pointer"], "/name");
@@ -36,25 +31,16 @@ async fn array_is_answered_in_order_and_bad_events_take_nobody_along() {
 async fn same_id_twice_is_one_event() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let id = event_id().to_string();
     let first = with(event("FIRST"), json!({"id": id}));
     let answer = ringback.api.post("/v1/events", &first).await.expect(202);
     assert_eq!(answer["duplicate"], json!(null));
     let again = ringback.api.post("/v1/events", &first).await.expect(202);
-    assert_eq!(
-        (&again["id"], &again["duplicate"]),
-        (&json!(id), &json!(true))
-    );
+    assert_eq!((&again["id"], &again["duplicate"]), (&json!(id), &json!(true)));
     // Ids are unique within an account, and no further.
     let other = with(first, json!({"account": "other"}));
-    assert_eq!(
-        ringback.api.post("/v1/events", &other).await.expect(202)["duplicate"],
-        json!(null)
-    );
+    assert_eq!(ringback.api.post("/v1/events", &other).await.expect(202)["duplicate"], json!(null));
     receiver.wait_for_ended(2, SOON).await;
 
     let last = ringback.api.send(&event("LAST")).await;
@@ -66,16 +52,11 @@ async fn same_id_twice_is_one_event() {
 async fn idempotency_key_gives_the_stored_answer_and_refuses_another_body() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let send = async |body: &serde_json::Value, key: &str| {
         let headers = [("idempotency-key", key)];
         let request =
-            ringback
-                .api
-                .request(Method::POST, "/v1/events", Some(body.to_string()), &headers);
+            ringback.api.request(Method::POST, "/v1/events", Some(body.to_string()), &headers);
         request.await.expect("an answer")
     };
     let body = event("FIRST");
@@ -94,10 +75,7 @@ async fn idempotency_key_gives_the_stored_answer_and_refuses_another_body() {
 async fn repeats_are_recognised_after_a_kill() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let id = event_id().to_string();
     let first = with(event("FIRST"), json!({"id": id}));
     ringback.api.send(&first).await;
@@ -115,10 +93,7 @@ async fn repeats_are_recognised_after_a_kill() {
 async fn lists_come_in_pages_newest_first() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let mut sent = Vec::new();
     for index in 0..5 {
         let id = ringback.api.send(&event(&format!("EVENT_{index}"))).await;
@@ -141,15 +116,8 @@ async fn lists_come_in_pages_newest_first() {
     assert_eq!(ringback.api.list("/v1/events?name=EVENT_3").await.len(), 1);
     assert_eq!(ringback.api.list("/v1/events?account=other").await.len(), 0);
 
-    let one = ringback
-        .api
-        .get(&format!("/v1/events/{}", sent[0]))
-        .await
-        .expect(200);
-    assert_eq!(
-        (&one["name"], &one["account"]),
-        (&json!("EVENT_4"), &json!("acme"))
-    );
+    let one = ringback.api.get(&format!("/v1/events/{}", sent[0])).await.expect(200);
+    assert_eq!((&one["name"], &one["account"]), (&json!("EVENT_4"), &json!("acme")));
     assert_eq!(one["variables"]["COMMENT_ID"], 178);
     assert_eq!(one["deliveries"][0]["status"], "delivered", "{one}");
 }

@@ -30,16 +30,8 @@ impl Confined {
         let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
         let data = directory.path().join("data");
         let data = data.strip_prefix("/").expect("an absolute path");
-        let disk = Path::new("/proc")
-            .join(process.id().to_string())
-            .join("root")
-            .join(data);
-        Self {
-            process,
-            api: Api::new(url, ADMIN_KEY),
-            disk,
-            _directory: directory,
-        }
+        let disk = Path::new("/proc").join(process.id().to_string()).join("root").join(data);
+        Self { process, api: Api::new(url, ADMIN_KEY), disk, _directory: directory }
     }
 
     /// Puts something on the disk that is not ours, as much of this as fits.
@@ -69,10 +61,7 @@ fn serve_on_small_disk(directory: &Path) -> Launch {
     // As root, or as a user who may be root in a namespace of his own.
     let flags = ["-m", "-rm"].into_iter().find(|flags| {
         let mut attempt = std::process::Command::new("unshare");
-        let attempt = attempt
-            .args([flags, "sh", "-c", POSSIBLE])
-            .arg(&data)
-            .output();
+        let attempt = attempt.args([flags, "sh", "-c", POSSIBLE]).arg(&data).output();
         attempt.is_ok_and(|output| output.status.success())
     });
     let flags = flags.expect(
@@ -89,10 +78,7 @@ fn serve_on_small_disk(directory: &Path) -> Launch {
 }
 
 fn large_event(id: &str) -> Value {
-    with(
-        event("LARGE"),
-        json!({"id": id, "variables": {"TEXT": "x".repeat(64 * 1024)}}),
-    )
+    with(event("LARGE"), json!({"id": id, "variables": {"TEXT": "x".repeat(64 * 1024)}}))
 }
 
 /// Sends events until ten were refused. Gives the ids of those accepted.
@@ -121,10 +107,7 @@ async fn full_disk_refuses_events_and_keeps_those_accepted() {
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Behaviour::status(500));
     let policy = json!({"retry": {"delay_seconds": 1, "max_retries": 100}});
-    ringback
-        .api
-        .create_callback(&with(callback(&receiver.url("/hook")), policy))
-        .await;
+    ringback.api.create_callback(&with(callback(&receiver.url("/hook")), policy)).await;
 
     ringback.fill(10 * 1024 * 1024);
     let mut accepted = send_until_refused(&ringback.api).await;
@@ -140,64 +123,33 @@ async fn full_disk_refuses_events_and_keeps_those_accepted() {
     receiver.on_others(Behaviour::status(204));
     eventually("event accepted after space was made", SOON, async || {
         let id = event_id().to_string();
-        let status = ringback
-            .api
-            .post("/v1/events", &large_event(&id))
-            .await
-            .status;
+        let status = ringback.api.post("/v1/events", &large_event(&id)).await.status;
         (status == 202).then(|| accepted.insert(id))
     })
     .await;
     let all_delivered = |requests: &[Received]| {
-        let taken = requests
-            .iter()
-            .filter(|request| request.status == Some(204));
-        let ids: HashSet<_> = taken
-            .map(|request| request.webhook_id().to_owned())
-            .collect();
+        let taken = requests.iter().filter(|request| request.status == Some(204));
+        let ids: HashSet<_> = taken.map(|request| request.webhook_id().to_owned()).collect();
         accepted.is_subset(&ids)
     };
-    receiver
-        .wait_until("delivery of all that was accepted", SOON * 2, all_delivered)
-        .await;
+    receiver.wait_until("delivery of all that was accepted", SOON * 2, all_delivered).await;
     eventually("settled history", SOON * 2, async || {
-        ringback
-            .api
-            .list("/v1/deliveries?status=pending")
-            .await
-            .is_empty()
-            .then_some(())
+        ringback.api.list("/v1/deliveries?status=pending").await.is_empty().then_some(())
     })
     .await;
     let delivered = ringback.api.list("/v1/deliveries?status=delivered").await;
-    let delivered: HashSet<_> = delivered
-        .iter()
-        .filter_map(|delivery| delivery["event"].as_str())
-        .collect();
-    assert!(
-        accepted.iter().all(|id| delivered.contains(id.as_str())),
-        "the history has them all"
-    );
+    let delivered: HashSet<_> =
+        delivered.iter().filter_map(|delivery| delivery["event"].as_str()).collect();
+    assert!(accepted.iter().all(|id| delivered.contains(id.as_str())), "the history has them all");
     ringback.process.terminate().await.expect("it runs");
-    assert_eq!(
-        ringback
-            .process
-            .wait_exit(SOON)
-            .await
-            .expect("it stops")
-            .code(),
-        Some(0)
-    );
+    assert_eq!(ringback.process.wait_exit(SOON).await.expect("it stops").code(), Some(0));
 }
 
 #[tokio::test]
 async fn callback_on_a_full_disk_is_refused_whole() {
     let ringback = Confined::start().await;
     ringback.fill(u64::MAX);
-    let body = with(
-        callback("https://example.com/"),
-        json!({"description": "x".repeat(500)}),
-    );
+    let body = with(callback("https://example.com/"), json!({"description": "x".repeat(500)}));
     let mut made = 0;
     loop {
         let answer = ringback.api.post("/v1/callbacks", &body).await;

@@ -23,20 +23,14 @@ const ARRAY: usize = 5;
 const SETTLING: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(120);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test waits for the producers that it spawns"
-)]
+#[expect(clippy::disallowed_methods, reason = "the test waits for the producers that it spawns")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_at_any_moment_loses_nothing() {
     let mut ringback = Ringback::start().await;
     let receiver = misbehaving_receiver().await;
     for path in PATHS {
         let policy = json!({"retry": {"delay_seconds": 1, "max_retries": 50}, "format": "json"});
-        ringback
-            .api
-            .create_callback(&with(callback(&receiver.url(path)), policy))
-            .await;
+        ringback.api.create_callback(&with(callback(&receiver.url(path)), policy)).await;
     }
     let ids: Arc<Vec<String>> = Arc::new((0..EVENTS).map(|_| event_id().to_string()).collect());
     let (api, current_api) = watch::channel(ringback.api.clone());
@@ -57,29 +51,17 @@ async fn kill_at_any_moment_loses_nothing() {
         resent += producer.await.expect("no producer fails");
     }
     let all_came = |requests: &[Received]| received_all(requests, &ids);
-    receiver
-        .wait_until("request for each event and path", LONG, all_came)
-        .await;
+    receiver.wait_until("request for each event and path", LONG, all_came).await;
     eventually("settled history", LONG, async || {
-        ringback
-            .api
-            .list("/v1/deliveries?status=pending")
-            .await
-            .is_empty()
-            .then_some(())
+        ringback.api.list("/v1/deliveries?status=pending").await.is_empty().then_some(())
     })
     .await;
 
     let requests = receiver.requests();
     let duplicates = duplicates(&requests);
-    let unexplained: Vec<_> = duplicates
-        .iter()
-        .filter(|pair| !pair.was_on_the_wire(&kills))
-        .collect();
-    let settling = duplicates
-        .iter()
-        .filter_map(|pair| pair.settling(&kills))
-        .max();
+    let unexplained: Vec<_> =
+        duplicates.iter().filter(|pair| !pair.was_on_the_wire(&kills)).collect();
+    let settling = duplicates.iter().filter_map(|pair| pair.settling(&kills)).max();
     println!(
         "{EVENTS} events to {} callbacks, {} kills: {} requests, {} requests of producers repeated, {} duplicates, \
          {} of them without a kill to blame, the longest answered {:?} before it",
@@ -91,28 +73,18 @@ async fn kill_at_any_moment_loses_nothing() {
         unexplained.len(),
         settling.unwrap_or_default(),
     );
-    let shown: Vec<_> = unexplained
-        .iter()
-        .take(20)
-        .map(|pair| pair.describe(&kills))
-        .collect();
+    let shown: Vec<_> = unexplained.iter().take(20).map(|pair| pair.describe(&kills)).collect();
     assert!(shown.is_empty(), "for example\n{}", shown.join("\n"));
     assert_history_is_whole(&ringback.api, &ids).await;
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test waits for the producers that it spawns"
-)]
+#[expect(clippy::disallowed_methods, reason = "the test waits for the producers that it spawns")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_leaves_one_event_for_each_idempotency_key() {
     const KEYS: usize = 600;
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let (api, current_api) = watch::channel(ringback.api.clone());
     let next = Arc::new(AtomicUsize::new(0));
     let producers: Vec<_> = (0..PRODUCERS)
@@ -138,12 +110,7 @@ async fn produce_with_keys(keys: usize, next: Arc<AtomicUsize>, mut api: watch::
             return;
         }
         let key = format!("key-{index}");
-        send(
-            &event("COMMENT_CREATED"),
-            &[("idempotency-key", &key)],
-            &mut api,
-        )
-        .await;
+        send(&event("COMMENT_CREATED"), &[("idempotency-key", &key)], &mut api).await;
     }
 }
 
@@ -161,10 +128,7 @@ async fn kill_again_and_again(
         tokio::time::sleep(Duration::from_millis(random_below(40))).await;
         let asked = Instant::now();
         ringback.process.kill9().await.expect("it runs");
-        kills.push(Kill {
-            asked,
-            dead: Instant::now(),
-        });
+        kills.push(Kill { asked, dead: Instant::now() });
         ringback.restart().await;
         api.send(ringback.api.clone()).expect("producers listen");
     }
@@ -180,11 +144,7 @@ async fn misbehaving_receiver() -> Receiver {
         "/flaky",
         Behaviour::choose(|request| {
             let unlucky = request.webhook_id().bytes().map(u32::from).sum::<u32>() % 3 == 0;
-            Behaviour::status(if unlucky && request.number == 1 {
-                500
-            } else {
-                204
-            })
+            Behaviour::status(if unlucky && request.number == 1 { 500 } else { 204 })
         }),
     );
     receiver
@@ -217,10 +177,8 @@ async fn produce(
             return repeated;
         }
         let ids = &ids[first..(first + ARRAY).min(EVENTS)];
-        let events: Vec<Value> = ids
-            .iter()
-            .map(|id| with(event("COMMENT_CREATED"), json!({"id": id})))
-            .collect();
+        let events: Vec<Value> =
+            ids.iter().map(|id| with(event("COMMENT_CREATED"), json!({"id": id}))).collect();
         match (first / ARRAY).is_multiple_of(2) {
             true => repeated += send(&json!(events), &[], &mut api).await,
             false => {
@@ -236,9 +194,7 @@ async fn send(body: &Value, headers: &[(&str, &str)], api: &mut watch::Receiver<
     let mut repeated = 0;
     loop {
         let now = api.borrow_and_update().clone();
-        let answer = now
-            .request(Method::POST, "/v1/events", Some(body.to_string()), headers)
-            .await;
+        let answer = now.request(Method::POST, "/v1/events", Some(body.to_string()), headers).await;
         match answer {
             Ok(answer) if is_accepted(&answer.body) => return repeated,
             // The process may still be working on the request that this one repeats.
@@ -262,14 +218,9 @@ fn received_all(requests: &[Received], ids: &[String]) -> bool {
     if requests.len() < ids.len() * PATHS.len() {
         return false;
     }
-    let taken: std::collections::HashSet<_> = requests
-        .iter()
-        .filter(|request| request.answered.is_some())
-        .map(key_of)
-        .collect();
-    PATHS
-        .iter()
-        .all(|path| ids.iter().all(|id| taken.contains(&(*path, id.as_str()))))
+    let taken: std::collections::HashSet<_> =
+        requests.iter().filter(|request| request.answered.is_some()).map(key_of).collect();
+    PATHS.iter().all(|path| ids.iter().all(|id| taken.contains(&(*path, id.as_str()))))
 }
 
 fn key_of(request: &Received) -> (&str, &str) {
@@ -292,8 +243,7 @@ impl Duplicate<'_> {
     /// The process died between the two, while the first one was open, or so shortly after it that nothing of it was
     /// kept.
     fn was_on_the_wire(&self, kills: &[Kill]) -> bool {
-        self.settling(kills)
-            .is_some_and(|settling| settling <= SETTLING)
+        self.settling(kills).is_some_and(|settling| settling <= SETTLING)
     }
 
     /// How long before the process died the first one had ended: not at all, if it was open then. None if the process
@@ -333,12 +283,8 @@ fn duplicates(requests: &[Received]) -> Vec<Duplicate<'_>> {
 
 /// The next attempt after a failure.
 fn is_retry(pair: &Duplicate<'_>) -> bool {
-    let attempt = |request: &Received| {
-        request
-            .header("ringback-attempt")
-            .parse::<u32>()
-            .unwrap_or(0)
-    };
+    let attempt =
+        |request: &Received| request.header("ringback-attempt").parse::<u32>().unwrap_or(0);
     pair.first.status == Some(500) && attempt(pair.second) == attempt(pair.first) + 1
 }
 

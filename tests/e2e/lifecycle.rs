@@ -24,10 +24,8 @@ async fn retry_keeps_its_time_through_a_kill() {
     let callback = json!({"url": receiver.url("/hook"), "retry": {"delay_seconds": 4}});
     ringback.api.create_callback(&callback).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
-    let waiting = ringback
-        .api
-        .delivery_when(&event, |delivery| outcomes(delivery).len() == 1)
-        .await;
+    let waiting =
+        ringback.api.delivery_when(&event, |delivery| outcomes(delivery).len() == 1).await;
     assert_eq!(waiting["status"], "pending");
     assert_eq!(waiting["waits_for"], "retry", "{waiting}");
     let due: Timestamp = text(&waiting["next_attempt_at"]).parse().expect("a time");
@@ -38,10 +36,7 @@ async fn retry_keeps_its_time_through_a_kill() {
     assert_eq!(outcomes(&settled), ["http_error", "success"]);
     let came = receiver.requests()[1].arrived_at;
     let late = came.since(due);
-    assert!(
-        came >= due && late < Duration::from_secs(2),
-        "due {due}, came {came}"
-    );
+    assert!(came >= due && late < Duration::from_secs(2), "due {due}, came {came}");
 }
 
 #[tokio::test]
@@ -49,23 +44,14 @@ async fn retry_that_fell_due_meanwhile_is_made_at_the_start() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Behaviour::fail_first(1, 500));
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
-    ringback
-        .api
-        .delivery_when(&event, |delivery| outcomes(delivery).len() == 1)
-        .await;
+    ringback.api.delivery_when(&event, |delivery| outcomes(delivery).len() == 1).await;
     ringback.process.kill9().await.expect("it runs");
     // Past the retry's time: nobody is there to tell.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     ringback.restart().await;
-    assert_eq!(
-        outcomes(&ringback.api.settled_delivery(&event).await),
-        ["http_error", "success"]
-    );
+    assert_eq!(outcomes(&ringback.api.settled_delivery(&event).await), ["http_error", "success"]);
 }
 
 #[tokio::test]
@@ -73,24 +59,15 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Behaviour::slow(Duration::from_secs(2)));
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
     receiver.wait_for(1, SOON).await;
     ringback.stop().await;
-    assert!(
-        receiver.requests()[0].answered.is_some(),
-        "the request was let finish"
-    );
+    assert!(receiver.requests()[0].answered.is_some(), "the request was let finish");
     assert_eq!(receiver.open_now(), 0);
 
     ringback.restart().await;
-    assert_eq!(
-        ringback.api.settled_delivery(&event).await["status"],
-        "delivered"
-    );
+    assert_eq!(ringback.api.settled_delivery(&event).await["status"], "delivered");
     assert_eq!(receiver.total(), 1, "and it is not made again");
 }
 
@@ -99,22 +76,12 @@ async fn sigterm_does_not_wait_for_retries() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Behaviour::status(500));
-    ringback
-        .api
-        .create_callback(&json!({"url": receiver.url("/hook")}))
-        .await;
+    ringback.api.create_callback(&json!({"url": receiver.url("/hook")})).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
-    ringback
-        .api
-        .delivery_when(&event, |delivery| outcomes(delivery).len() == 1)
-        .await;
+    ringback.api.delivery_when(&event, |delivery| outcomes(delivery).len() == 1).await;
     let asked = std::time::Instant::now();
     ringback.stop().await;
-    assert!(
-        asked.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]
@@ -123,22 +90,12 @@ async fn callbacks_and_keys_stay_through_a_restart() {
     let receiver = Receiver::start().await.expect("a port");
     let key = ringback.api.create_key(Some("acme")).await;
     let bearer = json!({"authorization": {"type": "bearer", "token": "t-0ken"}});
-    ringback
-        .api
-        .create_callback(&with(callback(&receiver.url("/hook")), bearer))
-        .await;
+    ringback.api.create_callback(&with(callback(&receiver.url("/hook")), bearer)).await;
     ringback.stop().await;
     ringback.restart().await;
-    ringback
-        .api
-        .with_key(&key)
-        .send(&event("COMMENT_CREATED"))
-        .await;
+    ringback.api.with_key(&key).send(&event("COMMENT_CREATED")).await;
     receiver.wait_for_ended(1, SOON).await;
-    assert_eq!(
-        receiver.requests()[0].header("authorization"),
-        "Bearer t-0ken"
-    );
+    assert_eq!(receiver.requests()[0].header("authorization"), "Bearer t-0ken");
 }
 
 #[tokio::test]
@@ -146,10 +103,7 @@ async fn data_directory_in_use_is_named() {
     let ringback = Ringback::start().await;
     let (code, output) = run_to_end(ringback.launch.clone()).await;
     assert_eq!(code, Some(69), "{output}");
-    assert!(
-        output.contains("/data") && output.contains("another process"),
-        "{output}"
-    );
+    assert!(output.contains("/data") && output.contains("another process"), "{output}");
     // The first one has not noticed.
     ringback.api.get("/readyz").await.expect(200);
 }
@@ -163,10 +117,7 @@ async fn wrong_master_key_is_refused_before_anything_is_written() {
     let mut ringback =
         Ringback::start_with(|launch| launch.env("RINGBACK_MASTER_KEY", KEYS[0])).await;
     let receiver = Receiver::start().await.expect("a port");
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     ringback.stop().await;
 
     let right = ringback.launch.clone();
@@ -199,15 +150,9 @@ async fn bad_settings_exit_64_before_the_port_is_bound() {
     ] {
         let (code, output) = run_to_end(launch.clone().env(name, value)).await;
         assert_eq!(code, Some(64), "{name}: {output}");
-        let setting = name
-            .strip_prefix("RINGBACK_")
-            .expect("all begin so")
-            .to_lowercase();
+        let setting = name.strip_prefix("RINGBACK_").expect("all begin so").to_lowercase();
         let flag = setting.replace('_', "-");
-        assert!(
-            output.contains(&setting) || output.contains(&flag),
-            "{name}: {output}"
-        );
+        assert!(output.contains(&setting) || output.contains(&flag), "{name}: {output}");
     }
     let (code, output) = run_to_end(launch.clone().arg("--no-such-flag")).await;
     assert_eq!(code, Some(64), "{output}");
@@ -223,14 +168,8 @@ async fn idle_process_costs_next_to_nothing() {
     let receiver = Receiver::start().await.expect("a port");
     receiver.on("/fails", Behaviour::status(500));
     // One that is delivered, and one whose retry is five minutes off: a timer that runs must cost nothing either.
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/works")))
-        .await;
-    ringback
-        .api
-        .create_callback(&json!({"url": receiver.url("/fails")}))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/works"))).await;
+    ringback.api.create_callback(&json!({"url": receiver.url("/fails")})).await;
     ringback.api.send(&event("COMMENT_CREATED")).await;
     receiver.wait_for_ended(2, SOON).await;
     ringback.api.get("/readyz").await.expect(200);
@@ -238,8 +177,5 @@ async fn idle_process_costs_next_to_nothing() {
     let before = ringback.process.usage().expect("it runs").cpu;
     tokio::time::sleep(MEASURED).await;
     let used = ringback.process.usage().expect("it runs").cpu - before;
-    assert!(
-        used * 200 <= MEASURED,
-        "{used:?} of processor time in {MEASURED:?} of doing nothing"
-    );
+    assert!(used * 200 <= MEASURED, "{used:?} of processor time in {MEASURED:?} of doing nothing");
 }

@@ -14,11 +14,7 @@ async fn deliver(ringback: &Ringback, callback: &Value) -> Value {
     let id = ringback.api.create_callback(callback).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
     let delivery = ringback.api.settled_delivery(&event).await;
-    ringback
-        .api
-        .delete(&format!("/v1/callbacks/{id}"))
-        .await
-        .expect(204);
+    ringback.api.delete(&format!("/v1/callbacks/{id}")).await.expect(204);
     delivery
 }
 
@@ -29,10 +25,7 @@ async fn slow_receiver_is_waited_for() {
     receiver.on_others(Behaviour::slow(Duration::from_millis(500)));
     let delivery = deliver(&ringback, &callback(&receiver.url("/hook"))).await;
     assert_eq!(delivery["status"], "delivered");
-    assert!(
-        attempts(&delivery)[0]["duration_ms"].as_u64() >= Some(500),
-        "{delivery}"
-    );
+    assert!(attempts(&delivery)[0]["duration_ms"].as_u64() >= Some(500), "{delivery}");
 }
 
 #[tokio::test]
@@ -40,17 +33,12 @@ async fn hanging_receiver_is_a_timeout() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Behaviour::Hang);
-    let callback = with(
-        callback_once(&receiver.url("/hook")),
-        json!({"timeout_ms": 300}),
-    );
+    let callback = with(callback_once(&receiver.url("/hook")), json!({"timeout_ms": 300}));
     let delivery = deliver(&ringback, &callback).await;
     assert_eq!(delivery["status"], "exhausted");
     assert_eq!(outcomes(&delivery), ["timeout"]);
     assert_eq!(attempts(&delivery)[0]["response"], Value::Null);
-    let duration = attempts(&delivery)[0]["duration_ms"]
-        .as_u64()
-        .expect("a duration");
+    let duration = attempts(&delivery)[0]["duration_ms"].as_u64().expect("a duration");
     assert!((300..3_000).contains(&duration), "{duration} ms");
 }
 
@@ -63,19 +51,14 @@ async fn failing_receiver_is_tried_again_until_it_takes_the_event() {
     assert_eq!(delivery["status"], "delivered");
     assert_eq!(outcomes(&delivery), ["http_error", "http_error", "success"]);
     let requests = receiver.requests();
-    let numbers: Vec<_> = requests
-        .iter()
-        .map(|request| request.header("ringback-attempt"))
-        .collect();
+    let numbers: Vec<_> =
+        requests.iter().map(|request| request.header("ringback-attempt")).collect();
     assert_eq!(numbers, ["1", "2", "3"]);
     for pair in requests.windows(2) {
         assert_eq!(pair[0].webhook_id(), pair[1].webhook_id());
         assert_eq!(pair[0].body, pair[1].body);
         let wait = pair[1].arrived - pair[0].arrived;
-        assert!(
-            (Duration::from_secs(1)..Duration::from_secs(4)).contains(&wait),
-            "{wait:?}"
-        );
+        assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&wait), "{wait:?}");
     }
 }
 
@@ -109,11 +92,7 @@ async fn broken_connections_say_so() {
             assert!(!text(&attempts(&delivery)[0]["error"]).is_empty());
         }
     }
-    assert_eq!(
-        receiver.total(),
-        2,
-        "an attempt is one request, whatever the connection does"
-    );
+    assert_eq!(receiver.total(), 2, "an attempt is one request, whatever the connection does");
 }
 
 #[tokio::test]
@@ -121,10 +100,7 @@ async fn gone_endpoint_disables_its_callback() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on_others(Answer::new(410));
-    let id = ringback
-        .api
-        .create_callback(&callback(&receiver.url("/hook")))
-        .await;
+    let id = ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
     let first = ringback.api.send(&event("COMMENT_CREATED")).await;
     let delivery = ringback.api.settled_delivery(&first).await;
     assert_eq!(delivery["status"], "exhausted");
@@ -138,28 +114,14 @@ async fn gone_endpoint_disables_its_callback() {
     .await;
     assert_eq!(shown["disabled_reason"], "gone");
     let second = ringback.api.send(&event("COMMENT_CREATED")).await;
-    assert_eq!(
-        ringback
-            .api
-            .list(&format!("/v1/deliveries?event={second}"))
-            .await
-            .len(),
-        0
-    );
+    assert_eq!(ringback.api.list(&format!("/v1/deliveries?event={second}")).await.len(), 0);
 
     // Its owner may know better.
     receiver.on_others(Answer::new(204));
-    let shown = ringback
-        .api
-        .patch(&path, &json!({"enabled": true}))
-        .await
-        .expect(200);
+    let shown = ringback.api.patch(&path, &json!({"enabled": true})).await.expect(200);
     assert_eq!(shown["disabled_reason"], Value::Null);
     let third = ringback.api.send(&event("COMMENT_CREATED")).await;
-    assert_eq!(
-        ringback.api.settled_delivery(&third).await["status"],
-        "delivered"
-    );
+    assert_eq!(ringback.api.settled_delivery(&third).await["status"], "delivered");
 }
 
 #[tokio::test]
@@ -168,10 +130,7 @@ async fn retry_after_takes_the_place_of_the_delay() {
     let receiver = Receiver::start().await.expect("a port");
     let seconds = Answer::new(429).retry_after_seconds(2);
     receiver.on("/seconds", then_204(move || seconds.clone()));
-    receiver.on(
-        "/date",
-        then_204(|| Answer::new(503).retry_after_date(Duration::from_secs(3))),
-    );
+    receiver.on("/date", then_204(|| Answer::new(503).retry_after_date(Duration::from_secs(3))));
     for path in ["/seconds", "/date"] {
         // The policy would wait for five minutes.
         let callback = json!({"url": receiver.url(path)});
@@ -201,10 +160,7 @@ async fn redirects_are_not_followed() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     for status in [301, 302, 303, 307, 308] {
-        receiver.on(
-            "/hook",
-            Answer::new(status).header("location", &receiver.url("/elsewhere")),
-        );
+        receiver.on("/hook", Answer::new(status).header("location", &receiver.url("/elsewhere")));
         let delivery = deliver(&ringback, &callback_once(&receiver.url("/hook"))).await;
         assert_eq!(delivery["status"], "exhausted");
         assert_eq!(outcomes(&delivery), ["http_error"]);
@@ -217,10 +173,7 @@ async fn redirects_are_not_followed() {
 async fn bodies_without_end_are_kept_to_16_kib() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
-    receiver.on(
-        "/endless",
-        Answer::new(200).endless(Duration::from_millis(5)),
-    );
+    receiver.on("/endless", Answer::new(200).endless(Duration::from_millis(5)));
     receiver.on("/large", Answer::new(200).zeros(100 * 1024 * 1024));
     receiver.on("/exact", Answer::new(200).zeros(16 * 1024));
     for (path, truncated) in [("/endless", true), ("/large", true), ("/exact", false)] {
@@ -231,11 +184,7 @@ async fn bodies_without_end_are_kept_to_16_kib() {
         assert_eq!(response["truncated"], truncated, "{path}");
     }
     assert!(!ringback.process.has_ended().expect("the system says"));
-    let peak = ringback
-        .process
-        .usage()
-        .expect("it runs")
-        .resident_bytes_peak;
+    let peak = ringback.process.usage().expect("it runs").resident_bytes_peak;
     assert!(peak < 100 * 1024 * 1024, "{peak} bytes");
 }
 
@@ -245,21 +194,12 @@ async fn one_hanging_endpoint_delays_nobody_else() {
     let ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");
     receiver.on("/hangs", Behaviour::Hang);
-    let hangs = with(
-        callback(&receiver.url("/hangs")),
-        json!({"timeout_ms": 60_000, "max_in_flight": 4}),
-    );
+    let hangs =
+        with(callback(&receiver.url("/hangs")), json!({"timeout_ms": 60_000, "max_in_flight": 4}));
     ringback.api.create_callback(&hangs).await;
-    ringback
-        .api
-        .create_callback(&callback(&receiver.url("/works")))
-        .await;
+    ringback.api.create_callback(&callback(&receiver.url("/works"))).await;
     let events: Vec<_> = (0..EVENTS).map(|_| event("COMMENT_CREATED")).collect();
-    ringback
-        .api
-        .post("/v1/events", &json!(events))
-        .await
-        .expect(202);
+    ringback.api.post("/v1/events", &json!(events)).await.expect(202);
     let path = |path: &'static str| {
         move |request: &&ringback_testkit::Received| request.uri.path() == path
     };
@@ -270,11 +210,7 @@ async fn one_hanging_endpoint_delays_nobody_else() {
         .await;
     let requests = receiver.requests();
     assert_eq!(
-        requests
-            .iter()
-            .filter(path("/hangs"))
-            .filter(|request| request.ended.is_some())
-            .count(),
+        requests.iter().filter(path("/hangs")).filter(|request| request.ended.is_some()).count(),
         0
     );
     assert!(
@@ -283,10 +219,8 @@ async fn one_hanging_endpoint_delays_nobody_else() {
     );
     eventually("history of those that wait", SOON, async || {
         let waiting = ringback.api.list("/v1/deliveries?status=pending").await;
-        let parked = waiting
-            .iter()
-            .filter(|delivery| delivery["waits_for"] == "concurrency")
-            .count();
+        let parked =
+            waiting.iter().filter(|delivery| delivery["waits_for"] == "concurrency").count();
         (waiting.len() == EVENTS && parked == EVENTS - 4).then_some(())
     })
     .await;
@@ -299,16 +233,10 @@ async fn special_addresses_get_nothing_unless_allowed() {
     let receiver = Receiver::start().await.expect("a port");
     let port = receiver.address().port();
     // Literals are refused when the callback is saved; what a name leads to shows when it is used.
-    let delivery = deliver(
-        &ringback,
-        &callback_once(&format!("http://localhost:{port}/hook")),
-    )
-    .await;
+    let delivery =
+        deliver(&ringback, &callback_once(&format!("http://localhost:{port}/hook"))).await;
     assert_eq!(delivery["status"], "exhausted");
     assert_eq!(outcomes(&delivery), ["blocked"]);
-    assert!(
-        text(&attempts(&delivery)[0]["error"]).contains("allow_networks"),
-        "{delivery}"
-    );
+    assert!(text(&attempts(&delivery)[0]["error"]).contains("allow_networks"), "{delivery}");
     assert_eq!(receiver.total(), 0);
 }

@@ -36,26 +36,14 @@ impl Ringback {
         let launch = change(serve(directory.path()));
         let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
         let api = Api::new(url, ADMIN_KEY);
-        Self {
-            process,
-            api,
-            launch,
-            _directory: directory,
-        }
+        Self { process, api, launch, _directory: directory }
     }
 
     /// Starts it again on the same data, at another port, after its process has ended.
     pub(crate) async fn restart(&mut self) {
-        let (process, url) = self
-            .launch
-            .start_ready(READY, SOON)
-            .await
-            .expect("it starts again");
+        let (process, url) = self.launch.start_ready(READY, SOON).await.expect("it starts again");
         self.process = process;
-        self.api = Api {
-            url,
-            ..self.api.clone()
-        };
+        self.api = Api { url, ..self.api.clone() };
     }
 
     /// Asks it to stop and waits until it has, with exit code 0.
@@ -111,11 +99,7 @@ impl Answer {
     /// The problem, if the status is this one.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16) -> Value {
-        assert_eq!(
-            self.content_type, "application/problem+json",
-            "{} {}",
-            self.status, self.body
-        );
+        assert_eq!(self.content_type, "application/problem+json", "{} {}", self.status, self.body);
         assert_eq!(self.body["status"], self.status, "{}", self.body);
         self.expect(status)
     }
@@ -126,16 +110,8 @@ impl Api {
     pub(crate) fn new(url: String, key: &str) -> Self {
         // A client is made for each test, and the first one wins.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(SOON)
-            .build()
-            .expect("a client");
-        Self {
-            client,
-            url,
-            key: key.to_owned(),
-        }
+        let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().expect("a client");
+        Self { client, url, key: key.to_owned() }
     }
 
     /// Where it is.
@@ -145,10 +121,7 @@ impl Api {
 
     /// The same with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
-        Self {
-            key: key.to_owned(),
-            ..self.clone()
-        }
+        Self { key: key.to_owned(), ..self.clone() }
     }
 
     /// Any request with a body of JSON or what claims to be.
@@ -162,14 +135,10 @@ impl Api {
         body: Option<String>,
         headers: &[(&str, &str)],
     ) -> reqwest::Result<Answer> {
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.url))
-            .bearer_auth(&self.key);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
         if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
+            request = request.header("content-type", "application/json").body(body);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -177,22 +146,14 @@ impl Api {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let content_type = response.headers().get("content-type");
-        let content_type = content_type
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let content_type =
+            content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-        Ok(Answer {
-            status,
-            content_type,
-            body,
-        })
+        Ok(Answer { status, content_type, body })
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let answer = self
-            .request(method, path, body.map(Value::to_string), &[])
-            .await;
+        let answer = self.request(method, path, body.map(Value::to_string), &[]).await;
         answer.expect("the API answers")
     }
 
@@ -265,8 +226,7 @@ impl Api {
 
     /// The one delivery of an event with all its attempts, once it is settled.
     pub(crate) async fn settled_delivery(&self, event: &str) -> Value {
-        self.delivery_when(event, |delivery| delivery["status"] != "pending")
-            .await
+        self.delivery_when(event, |delivery| delivery["status"] != "pending").await
     }
 }
 
@@ -288,9 +248,7 @@ pub(crate) fn event(name: &str) -> Value {
 /// The same JSON object with these members changed or added.
 pub(crate) fn with(mut object: Value, changes: Value) -> Value {
     let members = object.as_object_mut().expect("a JSON object");
-    let Value::Object(changes) = changes else {
-        panic!("changes are a JSON object")
-    };
+    let Value::Object(changes) = changes else { panic!("changes are a JSON object") };
     members.extend(changes);
     object
 }
@@ -298,10 +256,7 @@ pub(crate) fn with(mut object: Value, changes: Value) -> Value {
 /// A JSON string's text.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("a string, not {value}"))
-        .to_owned()
+    value.as_str().unwrap_or_else(|| panic!("a string, not {value}")).to_owned()
 }
 
 /// The outcomes of a delivery's attempts, in order.
@@ -314,9 +269,7 @@ pub(crate) fn outcomes(delivery: &Value) -> Vec<&str> {
 
 /// A delivery's attempts, in order.
 pub(crate) fn attempts(delivery: &Value) -> &[Value] {
-    delivery["attempts"]
-        .as_array()
-        .unwrap_or_else(|| panic!("no attempts: {delivery}"))
+    delivery["attempts"].as_array().unwrap_or_else(|| panic!("no attempts: {delivery}"))
 }
 
 /// What `look` finds as soon as it finds something: the API tells how things stand and not when they change.
@@ -334,7 +287,5 @@ pub(crate) async fn eventually<T>(
             }
         }
     });
-    found
-        .await
-        .unwrap_or_else(|_| panic!("no {what} after {deadline:?}"))
+    found.await.unwrap_or_else(|_| panic!("no {what} after {deadline:?}"))
 }

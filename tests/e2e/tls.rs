@@ -8,10 +8,7 @@ use serde_json::Value;
 use crate::support::{Ringback, attempts, callback_once, event, outcomes, text};
 
 async fn deliver(ringback: &Ringback, receiver: &Receiver) -> Value {
-    ringback
-        .api
-        .create_callback(&callback_once(&receiver.url("/hook")))
-        .await;
+    ringback.api.create_callback(&callback_once(&receiver.url("/hook"))).await;
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
     ringback.api.settled_delivery(&event).await
 }
@@ -48,10 +45,9 @@ async fn authority_in_a_file_of_ours_is_trusted() {
 
 #[tokio::test]
 async fn trusted_authority_does_not_mend_a_bad_certificate() {
-    for (kind, reason) in [
-        (CertificateKind::Expired, "expired"),
-        (CertificateKind::OtherHost, "elsewhere.example"),
-    ] {
+    for (kind, reason) in
+        [(CertificateKind::Expired, "expired"), (CertificateKind::OtherHost, "elsewhere.example")]
+    {
         let certificate = Certificate::generate(kind).expect("made");
         let receiver = Receiver::start_tls(&certificate).await.expect("a port");
         let delivery = deliver(&trusting(&certificate).await, &receiver).await;

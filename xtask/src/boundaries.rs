@@ -24,20 +24,13 @@ const NOT_IN_CORE: [&str; 5] = ["tokio", "reqwest", "hyper", "sqlx", "tracing"];
 pub(crate) fn check(metadata: &Metadata) -> anyhow::Result<()> {
     let bans = read_bans(&std::fs::read_to_string(root().join("deny.toml"))?)?;
     let broken = [broken_bans(metadata, &bans), impurities_of_core(metadata)].concat();
-    ensure!(
-        broken.is_empty(),
-        "crate boundaries:\n  {}",
-        broken.join("\n  ")
-    );
+    ensure!(broken.is_empty(), "crate boundaries:\n  {}", broken.join("\n  "));
     Ok(())
 }
 
 fn read_bans(text: &str) -> anyhow::Result<Vec<Ban>> {
     let table: toml::Table = text.parse().context("deny.toml")?;
-    let bans = table
-        .get("bans")
-        .and_then(|bans| bans.get("deny"))
-        .and_then(toml::Value::as_array);
+    let bans = table.get("bans").and_then(|bans| bans.get("deny")).and_then(toml::Value::as_array);
     let bans = bans.context("deny.toml has a list `bans.deny`")?;
     bans.iter()
         .map(|ban| {
@@ -48,11 +41,8 @@ fn read_bans(text: &str) -> anyhow::Result<Vec<Ban>> {
 }
 
 fn read_ban(ban: &toml::Value) -> Option<Ban> {
-    let wrappers = ban
-        .get("wrappers")?
-        .as_array()?
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned));
+    let wrappers =
+        ban.get("wrappers")?.as_array()?.iter().map(|name| name.as_str().map(str::to_owned));
     Some(Ban {
         library: ban.get("crate")?.as_str()?.to_owned(),
         wrappers: wrappers.collect::<Option<_>>()?,
@@ -63,23 +53,14 @@ fn broken_bans(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
     let mut broken = Vec::new();
     for Ban { library, wrappers } in bans {
         for wrapper in wrappers {
-            if !metadata
-                .members
-                .iter()
-                .any(|member| member.name == *wrapper)
-            {
-                broken.push(format!(
-                    "deny.toml allows {library} to {wrapper}, which there is not"
-                ));
+            if !metadata.members.iter().any(|member| member.name == *wrapper) {
+                broken.push(format!("deny.toml allows {library} to {wrapper}, which there is not"));
             }
         }
         for member in &metadata.members {
             let uses = member.dependencies.contains(library);
             if uses && !wrappers.contains(&member.name) {
-                broken.push(format!(
-                    "{} may not depend on {library} (deny.toml)",
-                    member.name
-                ));
+                broken.push(format!("{} may not depend on {library} (deny.toml)", member.name));
             }
         }
     }
@@ -89,9 +70,7 @@ fn broken_bans(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
 fn impurities_of_core(metadata: &Metadata) -> Vec<String> {
     let core = metadata.closure("ringback-core");
     let impure = NOT_IN_CORE.iter().filter(|library| core.contains(library));
-    impure
-        .map(|library| format!("ringback-core is pure, and built with {library}"))
-        .collect()
+    impure.map(|library| format!("ringback-core is pure, and built with {library}")).collect()
 }
 
 #[cfg(test)]
@@ -116,18 +95,13 @@ mod tests {
         let bans = bans.expect("a valid table");
         assert_eq!(broken_bans(&workspace("tokio"), &bans), [""; 0]);
         let broken = broken_bans(&workspace("sqlx"), &bans);
-        assert_eq!(
-            broken,
-            ["ringback-worker may not depend on sqlx (deny.toml)"]
-        );
+        assert_eq!(broken, ["ringback-worker may not depend on sqlx (deny.toml)"]);
     }
 
     #[test]
     fn wrapper_that_does_not_exist_is_a_slip_of_the_pen() {
-        let bans = [Ban {
-            library: "sqlx".to_owned(),
-            wrappers: vec!["ringback-stroe".to_owned()],
-        }];
+        let bans =
+            [Ban { library: "sqlx".to_owned(), wrappers: vec!["ringback-stroe".to_owned()] }];
         assert_eq!(broken_bans(&workspace("tokio"), &bans).len(), 1);
     }
 

@@ -21,21 +21,13 @@ const NOT_OURS: [&str; 4] = [".git", "target", "ringback-data", "node_modules"];
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for file in files(root())? {
-        let shown = file
-            .strip_prefix(root())
-            .unwrap_or(&file)
-            .display()
-            .to_string();
+        let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
         let faults_of_file = match file.extension().and_then(|extension| extension.to_str()) {
             Some("md") => faults_of_document(&file, &fs::read_to_string(&file)?),
             Some("rs") => faults_of_source(&fs::read_to_string(&file)?),
             _ => Vec::new(),
         };
-        faults.extend(
-            faults_of_file
-                .into_iter()
-                .map(|fault| format!("{shown}: {fault}")),
-        );
+        faults.extend(faults_of_file.into_iter().map(|fault| format!("{shown}: {fault}")));
     }
     faults.extend(faults_of_front_page()?);
     ensure!(faults.is_empty(), "documents:\n  {}", faults.join("\n  "));
@@ -61,12 +53,8 @@ fn files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn faults_of_document(file: &Path, text: &str) -> Vec<String> {
     let directory = file.parent().unwrap_or(file);
-    let broken = relative_links(text)
-        .into_iter()
-        .filter(|link| !directory.join(link).exists());
-    broken
-        .map(|link| format!("the link to `{link}` leads nowhere"))
-        .collect()
+    let broken = relative_links(text).into_iter().filter(|link| !directory.join(link).exists());
+    broken.map(|link| format!("the link to `{link}` leads nowhere")).collect()
 }
 
 /// The targets of links that are files of this repository, without their fragments.
@@ -113,12 +101,9 @@ fn faults_of_source(text: &str) -> Vec<String> {
 fn faults_of_front_page() -> anyhow::Result<Vec<String>> {
     let read = |name: &str| fs::read_to_string(root().join(name)).with_context(|| name.to_owned());
     let readme = read("README.md")?;
-    let missing = README_COMMANDS
-        .iter()
-        .filter(|command| !readme.contains(*command));
-    let mut faults: Vec<_> = missing
-        .map(|command| format!("README.md: does not say `{command}`"))
-        .collect();
+    let missing = README_COMMANDS.iter().filter(|command| !readme.contains(*command));
+    let mut faults: Vec<_> =
+        missing.map(|command| format!("README.md: does not say `{command}`")).collect();
     let lines = read("ARCHITECTURE.md")?.lines().count();
     if lines > ARCHITECTURE_LINES_MAX {
         faults.push(format!(
@@ -142,20 +127,15 @@ mod tests {
     fn link_that_leads_nowhere_is_a_fault() {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("there.md"), "").expect("written");
-        let faults = faults_of_document(
-            &directory.path().join("here.md"),
-            "[a](there.md) [b](gone.md)",
-        );
+        let faults =
+            faults_of_document(&directory.path().join("here.md"), "[a](there.md) [b](gone.md)");
         assert_eq!(faults, ["the link to `gone.md` leads nowhere"]);
     }
 
     #[test]
     fn long_and_unfinished_sources_are_faults() {
         assert_eq!(faults_of_source("fn a() {}\n"), [""; 0]);
-        assert_eq!(
-            faults_of_source(&"\n".repeat(SOURCE_LINES_MAX + 1)).len(),
-            1
-        );
+        assert_eq!(faults_of_source(&"\n".repeat(SOURCE_LINES_MAX + 1)).len(), 1);
         assert_eq!(faults_of_source(concat!("// TO", "DO")).len(), 1);
     }
 }

@@ -12,11 +12,7 @@ struct Needed {
 }
 
 const NEEDED: [Needed; 2] = [
-    Needed {
-        program: "cc",
-        package: "build-essential",
-        why: "compiles SQLite",
-    },
+    Needed { program: "cc", package: "build-essential", why: "compiles SQLite" },
     Needed {
         program: "curl",
         package: "curl",
@@ -29,32 +25,18 @@ const NEEDED: [Needed; 2] = [
 /// # Errors
 /// If something stays missing.
 pub(crate) fn complete() -> anyhow::Result<()> {
-    let missing: Vec<&Needed> = NEEDED
-        .iter()
-        .filter(|needed| find(needed.program).is_none())
-        .collect();
+    let missing: Vec<&Needed> =
+        NEEDED.iter().filter(|needed| find(needed.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    for Needed {
-        program,
-        package,
-        why,
-    } in &missing
-    {
+    for Needed { program, package, why } in &missing {
         println!("`{program}` is missing: it {why} (Debian package {package})");
     }
     let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
-    let install = [
-        &["install", "--yes", "--no-install-recommends"],
-        &packages[..],
-    ]
-    .concat();
+    let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
     if find("apt-get").is_none() || !is_root()? {
-        bail!(
-            "install what is missing, on Debian with: sudo apt-get {}",
-            install.join(" ")
-        );
+        bail!("install what is missing, on Debian with: sudo apt-get {}", install.join(" "));
     }
     show_and_run(&mut program("apt-get", &["update"]))?;
     show_and_run(program("apt-get", &install).env("DEBIAN_FRONTEND", "noninteractive"))

@@ -44,20 +44,14 @@ impl Metadata {
     /// A workspace of these members.
     #[cfg(test)]
     pub(crate) fn of_members(members: Vec<Member>) -> Self {
-        Self {
-            target_directory: PathBuf::new(),
-            members,
-            graph: Vec::new(),
-        }
+        Self { target_directory: PathBuf::new(), members, graph: Vec::new() }
     }
 
     fn parse(json: &Value) -> Option<Self> {
         let packages = json["packages"].as_array()?;
         let ours = json["workspace_members"].as_array()?;
-        let members = packages
-            .iter()
-            .filter(|package| ours.contains(&package["id"]))
-            .map(Member::parse);
+        let members =
+            packages.iter().filter(|package| ours.contains(&package["id"])).map(Member::parse);
         let nodes = json["resolve"]["nodes"].as_array()?;
         Some(Self {
             target_directory: json["target_directory"].as_str()?.into(),
@@ -69,18 +63,13 @@ impl Metadata {
     /// The names of all packages that this one is built with, itself among them.
     pub(crate) fn closure(&self, member: &str) -> Vec<&str> {
         let is_member = |id: &str| name_of(id) == member;
-        let mut reached: Vec<&str> = self
-            .graph
-            .iter()
-            .map(|(id, _)| id.as_str())
-            .filter(|id| is_member(id))
-            .collect();
+        let mut reached: Vec<&str> =
+            self.graph.iter().map(|(id, _)| id.as_str()).filter(|id| is_member(id)).collect();
         let mut next = 0;
         while let Some(&id) = reached.get(next) {
             let edges = self.graph.iter().find(|(package, _)| package == id);
-            for dependency in edges
-                .map(|(_, dependencies)| dependencies.as_slice())
-                .unwrap_or_default()
+            for dependency in
+                edges.map(|(_, dependencies)| dependencies.as_slice()).unwrap_or_default()
             {
                 if !reached.contains(&dependency.as_str()) {
                     reached.push(dependency);
@@ -112,10 +101,7 @@ fn edges(node: &Value) -> Option<(String, Vec<String>)> {
     };
     let dependencies = node["deps"].as_array()?.iter().filter(is_built_with);
     let names = dependencies.map(|dependency| dependency["pkg"].as_str().map(str::to_owned));
-    Some((
-        node["id"].as_str()?.to_owned(),
-        names.collect::<Option<_>>()?,
-    ))
+    Some((node["id"].as_str()?.to_owned(), names.collect::<Option<_>>()?))
 }
 
 /// The name in a package id: `path+file:///a/core#ringback-core@0.1.0`, or `…/xtask#0.1.0` where the directory names it.
@@ -133,10 +119,7 @@ mod tests {
 
     #[test]
     fn names_are_read_out_of_package_ids() {
-        assert_eq!(
-            name_of("path+file:///home/a/crates/core#ringback-core@0.1.0"),
-            "ringback-core"
-        );
+        assert_eq!(name_of("path+file:///home/a/crates/core#ringback-core@0.1.0"), "ringback-core");
         assert_eq!(name_of("path+file:///home/a/xtask#0.1.0"), "xtask");
         assert_eq!(
             name_of("registry+https://github.com/rust-lang/crates.io-index#tokio@1.54.1"),

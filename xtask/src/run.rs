@@ -7,9 +7,7 @@ use anyhow::{Context as _, ensure};
 
 /// The root of the repository: where every command runs, wherever it was called from.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask stands in the root")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the root")
 }
 
 /// A command of the cargo that runs us, in the root.
@@ -32,9 +30,7 @@ pub(crate) fn show_and_run(command: &mut Command) -> anyhow::Result<()> {
         .collect();
     let line = words.join(" ");
     println!("$ {line}");
-    let status = command
-        .status()
-        .with_context(|| format!("running `{line}`"))?;
+    let status = command.status().with_context(|| format!("running `{line}`"))?;
     ensure!(status.success(), "`{line}` failed ({status})");
     Ok(())
 }
@@ -42,7 +38,5 @@ pub(crate) fn show_and_run(command: &mut Command) -> anyhow::Result<()> {
 /// Where a program is, if it is on the `PATH`.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }

@@ -31,15 +31,9 @@ pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
 fn all_others(binary: &Path, filters: &[String]) -> Command {
     let mut command = match find("cargo-nextest") {
         Some(_) => cargo(&["nextest", "run", "--workspace"]),
-        None => cargo(&[
-            "test",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--no-fail-fast",
-            "--",
-        ]),
+        None => {
+            cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--"])
+        }
     };
     command.args(filters).env("RINGBACK_BIN", binary);
     command

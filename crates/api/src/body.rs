@@ -47,12 +47,8 @@ where
 /// # Errors
 /// 415.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let media_type = value
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = value.and_then(|value| value.split(';').next()).unwrap_or_default();
     let media_type = media_type.trim().to_ascii_lowercase();
     let built_upon_it = media_type.starts_with("application/") && media_type.ends_with("+json");
     if media_type == "application/json" || built_upon_it {
@@ -70,9 +66,7 @@ pub async fn read_body(
     body: Body,
     bytes_max: usize,
 ) -> Result<Bytes, Problem> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|value| value.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
         return Err(Problem::too_large(bytes_max));
@@ -113,14 +107,12 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 fn field_error(path: &Path, error: &serde_json::Error) -> FieldError {
-    let pointer = path
-        .iter()
-        .fold(Pointer::root(), |pointer, segment| match segment {
-            Segment::Seq { index } => pointer.join(index),
-            Segment::Map { key } => pointer.join(key),
-            Segment::Enum { variant } => pointer.join(variant),
-            Segment::Unknown => pointer,
-        });
+    let pointer = path.iter().fold(Pointer::root(), |pointer, segment| match segment {
+        Segment::Seq { index } => pointer.join(index),
+        Segment::Map { key } => pointer.join(key),
+        Segment::Enum { variant } => pointer.join(variant),
+        Segment::Unknown => pointer,
+    });
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
@@ -137,9 +129,7 @@ fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 /// Takes the value that was sent out of serde's message: it may be a password in the wrong place, and errors end up in
 /// logs. Puts JSON's words in the place of Rust's.
 fn without_value(text: &str) -> String {
-    let rest = text
-        .strip_prefix("invalid type: ")
-        .or_else(|| text.strip_prefix("invalid value: "));
+    let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
     let Some((met, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) else {
         return text.chars().take(300).collect();
     };
@@ -219,27 +209,15 @@ mod tests {
         let body = r#"{"inner":[{"count":1},{"count":"hunter2, expected"}]}"#;
         assert_eq!(
             error(body),
-            expected(
-                "/inner/1/count",
-                "expected a whole number, not negative, got a string"
-            )
+            expected("/inner/1/count", "expected a whole number, not negative, got a string")
         );
-        assert_eq!(
-            error(r#"{"inner":[{}]}"#),
-            expected("/inner/0/count", "is required")
-        );
+        assert_eq!(error(r#"{"inner":[{}]}"#), expected("/inner/0/count", "is required"));
         let (status, pointer, detail) = error(r#"{"inner":[],"outer":1}"#);
         assert_eq!((status, pointer.as_str()), (422, "/outer"));
-        assert_eq!(
-            detail,
-            "unknown field `outer`, expected `inner` or `variables`"
-        );
+        assert_eq!(detail, "unknown field `outer`, expected `inner` or `variables`");
         let (_, pointer, detail) = error(r#"{"inner":[{"count":300}]}"#);
         assert_eq!(pointer, "/inner/0/count");
-        assert_eq!(
-            detail,
-            "expected a whole number, not negative, got one out of range"
-        );
+        assert_eq!(detail, "expected a whole number, not negative, got one out of range");
     }
 
     #[test]
@@ -274,24 +252,9 @@ mod tests {
     async fn body_over_the_limit_is_413_announced_or_not() {
         let body = || Body::from(vec![b' '; 11]);
         let mut headers = HeaderMap::new();
-        assert_eq!(
-            read_body(&headers, body(), 11).await.expect("fits").len(),
-            11
-        );
-        assert_eq!(
-            read_body(&headers, body(), 10)
-                .await
-                .expect_err("too large")
-                .status(),
-            413
-        );
+        assert_eq!(read_body(&headers, body(), 11).await.expect("fits").len(), 11);
+        assert_eq!(read_body(&headers, body(), 10).await.expect_err("too large").status(), 413);
         headers.insert(header::CONTENT_LENGTH, 11.into());
-        assert_eq!(
-            read_body(&headers, body(), 10)
-                .await
-                .expect_err("too large")
-                .status(),
-            413
-        );
+        assert_eq!(read_body(&headers, body(), 10).await.expect_err("too large").status(), 413);
     }
 }

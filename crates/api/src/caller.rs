@@ -43,9 +43,9 @@ impl Caller {
     pub fn require_instance(&self) -> Result<(), Problem> {
         match self.scope {
             Scope::Instance => Ok(()),
-            Scope::Account(_) => Err(Problem::forbidden(
-                "this takes an instance key, and this is an account's key",
-            )),
+            Scope::Account(_) => {
+                Err(Problem::forbidden("this takes an instance key, and this is an account's key"))
+            }
         }
     }
 
@@ -59,9 +59,9 @@ impl Caller {
             (Scope::Instance, requested) => Ok(requested),
             (Scope::Account(own), None) => Ok(Some(own.clone())),
             (Scope::Account(own), Some(requested)) if *own == requested => Ok(Some(requested)),
-            (Scope::Account(own), Some(_)) => Err(Problem::forbidden(format!(
-                "this key is for account `{own}` alone"
-            ))),
+            (Scope::Account(own), Some(_)) => {
+                Err(Problem::forbidden(format!("this key is for account `{own}` alone")))
+            }
         }
     }
 }
@@ -74,10 +74,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let value = parts
-            .headers
-            .get(AUTHORIZATION)
-            .ok_or_else(Problem::unauthorized)?;
+        let value = parts.headers.get(AUTHORIZATION).ok_or_else(Problem::unauthorized)?;
         let value = value.to_str().map_err(|_| Problem::unauthorized())?;
         let (scheme, key) = value.split_once(' ').ok_or_else(Problem::unauthorized)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -98,14 +95,9 @@ mod tests {
 
     #[test]
     fn account_key_is_about_its_own_account_whatever_is_asked() {
-        let caller = Caller {
-            scope: Scope::Account(account("acme")),
-        };
+        let caller = Caller { scope: Scope::Account(account("acme")) };
         assert_eq!(caller.account_for(None), Ok(Some(account("acme"))));
-        assert_eq!(
-            caller.account_for(Some(account("acme"))),
-            Ok(Some(account("acme")))
-        );
+        assert_eq!(caller.account_for(Some(account("acme"))), Ok(Some(account("acme"))));
         assert!(caller.account_for(Some(account("other"))).is_err());
         assert!(caller.may_see(&account("acme")));
         assert!(!caller.may_see(&account("other")));
@@ -114,14 +106,9 @@ mod tests {
 
     #[test]
     fn instance_key_is_about_what_it_names() {
-        let caller = Caller {
-            scope: Scope::Instance,
-        };
+        let caller = Caller { scope: Scope::Instance };
         assert_eq!(caller.account_for(None), Ok(None));
-        assert_eq!(
-            caller.account_for(Some(account("acme"))),
-            Ok(Some(account("acme")))
-        );
+        assert_eq!(caller.account_for(Some(account("acme"))), Ok(Some(account("acme"))));
         assert!(caller.require_instance().is_ok());
     }
 }

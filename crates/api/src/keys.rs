@@ -33,13 +33,7 @@ impl Keys {
     pub fn new(store: Arc<dyn Store>, bootstrap: Option<KeyHash>) -> Arc<Self> {
         let revision = store.revision();
         let known = RwLock::default();
-        Arc::new(Self {
-            store,
-            bootstrap,
-            revision,
-            known,
-            loading: Mutex::new(()),
-        })
+        Arc::new(Self { store, bootstrap, revision, known, loading: Mutex::new(()) })
     }
 
     /// What this key opens.
@@ -58,11 +52,7 @@ impl Keys {
             Some(known) => known,
             None => self.reload().await?,
         };
-        known
-            .scopes
-            .get(&hash)
-            .cloned()
-            .ok_or_else(Problem::unauthorized)
+        known.scopes.get(&hash).cloned().ok_or_else(Problem::unauthorized)
     }
 
     /// What is in memory, if nothing changed since.
@@ -80,10 +70,7 @@ impl Keys {
         let revision = *self.revision.borrow();
         let keys = self.store.api_keys().await?;
         let scopes = keys.into_iter().map(|key| (key.hash, key.scope)).collect();
-        let known = Arc::new(Known {
-            revision: Some(revision),
-            scopes,
-        });
+        let known = Arc::new(Known { revision: Some(revision), scopes });
         *self.known.write().expect("nobody panics holding it") = Arc::clone(&known);
         Ok(known)
     }

@@ -28,16 +28,11 @@ impl PageQuery {
     pub fn take(query: &mut Query) -> Result<Self, Problem> {
         let limit = query.take("limit")?.unwrap_or(Self::LIMIT_DEFAULT);
         if !(1..=Self::LIMIT_MAX).contains(&limit) {
-            let detail = format!(
-                "query parameter `limit`: a whole number from 1 to {}",
-                Self::LIMIT_MAX
-            );
+            let detail =
+                format!("query parameter `limit`: a whole number from 1 to {}", Self::LIMIT_MAX);
             return Err(Problem::malformed(detail));
         }
-        Ok(Self {
-            limit,
-            after: query.take("cursor")?,
-        })
+        Ok(Self { limit, after: query.take("cursor")? })
     }
 }
 
@@ -74,13 +69,7 @@ mod tests {
         assert_eq!(take("").expect("valid").limit, 50);
         assert_eq!(take("limit=1").expect("valid").limit, 1);
         assert_eq!(take("limit=200").expect("valid").limit, 200);
-        for bad in [
-            "limit=0",
-            "limit=201",
-            "limit=-1",
-            "limit=1.5",
-            "cursor=nonsense",
-        ] {
+        for bad in ["limit=0", "limit=201", "limit=-1", "limit=1.5", "cursor=nonsense"] {
             assert!(take(bad).is_err(), "{bad}");
         }
     }

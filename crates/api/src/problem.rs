@@ -38,10 +38,7 @@ impl FieldError {
     /// This is wrong there.
     #[must_use]
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
@@ -139,12 +136,7 @@ impl Kind {
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// 400: the request can't be read at all (no JSON, a broken query).
@@ -161,10 +153,7 @@ impl Problem {
             [one] => format!("{}: {}", one.pointer, one.detail),
             several => format!("{} fields are not valid, see errors", several.len()),
         };
-        Self {
-            errors,
-            ..Self::new(Kind::Invalid, detail)
-        }
+        Self { errors, ..Self::new(Kind::Invalid, detail) }
     }
 
     /// 422: an `Idempotency-Key` that came with another request before.
@@ -204,57 +193,39 @@ impl Problem {
     /// 413: a body of more bytes than this.
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
-        Self::new(
-            Kind::TooLarge,
-            format!("the body is larger than {bytes_max} bytes"),
-        )
+        Self::new(Kind::TooLarge, format!("the body is larger than {bytes_max} bytes"))
     }
 
     /// 415: the body is of another kind than those taken.
     #[must_use]
     pub fn unsupported_media_type(taken: &str) -> Self {
-        Self::new(
-            Kind::UnsupportedMediaType,
-            format!("send the body as `Content-Type: {taken}`"),
-        )
+        Self::new(Kind::UnsupportedMediaType, format!("send the body as `Content-Type: {taken}`"))
     }
 
     /// 503: it may work later. Whoever knows the cause logs it.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self {
-            retry_after: Some(retry_after),
-            ..Self::new(Kind::Unavailable, detail)
-        }
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
     }
 
     /// 507: nothing can be written. The cause is logged here.
     #[must_use]
     pub fn disk_full(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "disk full, request refused");
-        Self::new(
-            Kind::DiskFull,
-            "there is no disk space left, so nothing was written",
-        )
+        Self::new(Kind::DiskFull, "there is no disk space left, so nothing was written")
     }
 
     /// 500: our fault. The cause is logged here, and the answer says nothing of it.
     #[must_use]
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = chain(error), "request failed");
-        Self::new(
-            Kind::Internal,
-            "Ringback could not do this; its log says why",
-        )
+        Self::new(Kind::Internal, "Ringback could not do this; its log says why")
     }
 
     /// The same, with a wait to suggest.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
-        Self {
-            retry_after: Some(wait),
-            ..self
-        }
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// What is wrong where, for invalid content.
@@ -266,11 +237,7 @@ impl Problem {
     /// What is wrong where: of a body that can't be read at all, with its whole.
     #[must_use]
     pub fn into_field_errors(self) -> Vec<FieldError> {
-        if self.errors.is_empty() {
-            vec![FieldError::new("", self.detail)]
-        } else {
-            self.errors
-        }
+        if self.errors.is_empty() { vec![FieldError::new("", self.detail)] } else { self.errors }
     }
 
     /// What is wrong.
@@ -358,9 +325,8 @@ impl IntoResponse for Problem {
 /// Every call of the API may answer with one: the document says so once for all statuses.
 impl IntoResponses for Problem {
     fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("ProblemDetails")))
-            .build();
+        let content =
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDetails"))).build();
         let response = ResponseBuilder::new()
             .description("What is wrong, as problem details (RFC 9457)")
             .content("application/problem+json", content)
@@ -373,18 +339,13 @@ impl IntoResponses for Problem {
 /// that has a fallback can't be merged into another one.
 pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let unknown_path = async |uri: Uri| {
-        Problem::new(
-            Kind::NotFound,
-            format!("there is nothing at {}", uri.path()),
-        )
+        Problem::new(Kind::NotFound, format!("there is nothing at {}", uri.path()))
     };
     let unknown_method = async || {
         let detail = "this path does not take this method; the Allow header names those it takes";
         Problem::new(Kind::MethodNotAllowed, detail)
     };
-    router
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
+    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
 }
 
 #[cfg(test)]
@@ -394,9 +355,7 @@ mod tests {
     async fn answer(problem: Problem) -> (Response, serde_json::Value) {
         let mut response = problem.into_response();
         let body = std::mem::take(response.body_mut());
-        let bytes = axum::body::to_bytes(body, 10_000)
-            .await
-            .expect("a whole body");
+        let bytes = axum::body::to_bytes(body, 10_000).await.expect("a whole body");
         (response, serde_json::from_slice(&bytes).expect("JSON"))
     }
 
@@ -405,10 +364,7 @@ mod tests {
         let error = FieldError::new("/retry/max_retries", "a whole number from 0 to 100");
         let (response, json) = answer(Problem::invalid(vec![error])).await;
         assert_eq!(response.status(), 422);
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/problem+json"
-        );
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
         let expected = serde_json::json!({
             "type": "/problems/invalid", "title": "Invalid content", "status": 422,
             "detail": "/retry/max_retries: a whole number from 0 to 100",
@@ -424,13 +380,7 @@ mod tests {
             (ringback_store::Error::Full(cause()), 507),
             (ringback_store::Error::Unavailable(cause()), 503),
             (ringback_store::Error::WrongMasterKey, 500),
-            (
-                ringback_store::Error::Unreadable {
-                    table: "callback",
-                    detail: "hush".into(),
-                },
-                500,
-            ),
+            (ringback_store::Error::Unreadable { table: "callback", detail: "hush".into() }, 500),
         ] {
             let (response, json) = answer(error.into()).await;
             assert_eq!(response.status(), status);
@@ -440,10 +390,9 @@ mod tests {
                 "{text}"
             );
         }
-        for (error, status) in [
-            (PublishError::Full(cause()), 507),
-            (PublishError::Unavailable(cause()), 503),
-        ] {
+        for (error, status) in
+            [(PublishError::Full(cause()), 507), (PublishError::Unavailable(cause()), 503)]
+        {
             let (response, json) = answer(error.into()).await;
             assert_eq!(response.status(), status);
             assert!(!json.to_string().contains("/var"), "{json}");

@@ -21,13 +21,8 @@ impl Query {
     /// Reads a query, the part of a URL after the `?`.
     #[must_use]
     pub fn parse(query: &str) -> Self {
-        let left = form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect();
-        Self {
-            left,
-            known: Vec::new(),
-        }
+        let left = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Self { left, known: Vec::new() }
     }
 
     /// The value of a parameter, if it is there. An empty value is the same as none.
@@ -40,17 +35,12 @@ impl Query {
         T::Err: Display,
     {
         self.known.push(name);
-        let mut values = self
-            .left
-            .extract_if(.., |(n, _)| n == name)
-            .map(|(_, value)| value);
+        let mut values = self.left.extract_if(.., |(n, _)| n == name).map(|(_, value)| value);
         let Some(value) = values.next() else {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(Problem::malformed(format!(
-                "query parameter `{name}` stands there twice"
-            )));
+            return Err(Problem::malformed(format!("query parameter `{name}` stands there twice")));
         }
         if value.is_empty() {
             return Ok(None);
@@ -74,9 +64,7 @@ impl Query {
             [] => "there are none here".to_owned(),
             known => format!("known are `{}`", known.join("`, `")),
         };
-        Err(Problem::malformed(format!(
-            "query parameter `{name}` is not known; {known}"
-        )))
+        Err(Problem::malformed(format!("query parameter `{name}` is not known; {known}")))
     }
 }
 
@@ -101,13 +89,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let missing = || Problem::not_found("thing: its id is not a UUID");
-        let params = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| missing())?;
-        let id = params
-            .iter()
-            .find(|(name, _)| *name == "id")
-            .and_then(|(_, id)| id.parse().ok());
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|_| missing())?;
+        let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok());
         id.map(Self).ok_or_else(missing)
     }
 }
@@ -121,10 +105,7 @@ mod tests {
         let mut query = Query::parse("acount=acme");
         assert_eq!(query.take::<String>("account"), Ok(None));
         let problem = query.end().expect_err("misspelt");
-        assert_eq!(
-            problem.detail(),
-            "query parameter `acount` is not known; known are `account`"
-        );
+        assert_eq!(problem.detail(), "query parameter `acount` is not known; known are `account`");
         let mut twice = Query::parse("account=a&account=b");
         assert!(twice.take::<String>("account").is_err());
     }
@@ -132,10 +113,8 @@ mod tests {
     #[test]
     fn values_are_decoded_and_checked() {
         let mut query = Query::parse("account=a%5Fb&limit=ten&name=");
-        let account = query
-            .take::<ringback_core::Account>("account")
-            .expect("valid")
-            .expect("there");
+        let account =
+            query.take::<ringback_core::Account>("account").expect("valid").expect("there");
         assert_eq!(account.as_str(), "a_b");
         assert!(query.take::<usize>("limit").is_err());
         assert_eq!(query.take::<String>("name"), Ok(None));

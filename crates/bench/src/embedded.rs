@@ -45,7 +45,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         five.push(pipeline(&receiver, 5, options.events * 2 / 5).await?);
     }
     let (bare, one, five) = (median(bare), median(one), median(five));
-    say("| | deliveries/s | ratio to (a) | Ringback CPU-s/10k | receiver | producers |\n|---|---|---|---|---|---|\n")?;
+    say(
+        "| | deliveries/s | ratio to (a) | Ringback CPU-s/10k | receiver | producers |\n|---|---|---|---|---|---|\n",
+    )?;
     for (name, run) in [
         ("(a) bare reqwest, 64 at once", bare),
         ("(b) embedded, 1 callback, 64 producers", one),
@@ -54,7 +56,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         let ratio = run.deliveries_per_second / bare.deliveries_per_second;
         let [ringback, receiver, producers] = run.cpu;
         let rate = run.deliveries_per_second;
-        say(&format!("| {name} | {rate:.0} | {ratio:.2} | {ringback:.2} | {receiver:.2} | {producers:.2} |\n"))?;
+        say(&format!(
+            "| {name} | {rate:.0} | {ratio:.2} | {ringback:.2} | {receiver:.2} | {producers:.2} |\n"
+        ))?;
     }
     if !options.rates_only {
         latency(&receiver).await?;

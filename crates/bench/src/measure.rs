@@ -17,7 +17,8 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 
 /// Memory that a process has in use, in MB (10^6 bytes).
 pub(crate) fn memory_mb(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("process is gone")?;
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).context("process is gone")?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
     Ok(kib * 1024.0 / 1e6)

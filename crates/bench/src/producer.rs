@@ -78,7 +78,10 @@ pub(crate) async fn closed_loop(
         let mut producer = Producer::connect(server, key).await?;
         let left = left.clone();
         tasks.spawn(async move {
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok()
+            {
                 producer.send(event()).await?;
             }
             anyhow::Ok(())

@@ -45,7 +45,8 @@ impl Receiver {
     /// first, 99 of 100 no longer than the second. Of the requests since the last time this was asked.
     pub(crate) async fn latencies_ms(&self) -> Result<(f64, f64)> {
         let latencies = self.ask("latencies").await?;
-        let ms = |name: &str| latencies[name].as_f64().map(|us| us / 1_000.0).context("not a number");
+        let ms =
+            |name: &str| latencies[name].as_f64().map(|us| us / 1_000.0).context("not a number");
         Ok((ms("p50_us")?, ms("p99_us")?))
     }
 

@@ -27,9 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let events: u64 = arguments.next().map_or(Ok(200_000), |text| text.parse())?;
     let scratch = tempfile::tempdir()?;
-    let directory = arguments
-        .next()
-        .map_or_else(|| scratch.path().to_owned(), PathBuf::from);
+    let directory = arguments.next().map_or_else(|| scratch.path().to_owned(), PathBuf::from);
 
     let database = Database::open(&directory).await?;
     let broker = Embedded::open(Arc::clone(&database), Arc::new(SystemClock)).await?;
@@ -47,10 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 if number >= events {
                     return;
                 }
-                broker
-                    .publish(vec![dispatch(number)])
-                    .await
-                    .expect("the disk is well");
+                broker.publish(vec![dispatch(number)]).await.expect("the disk is well");
             }
         });
     }
@@ -80,10 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn dispatch(number: u64) -> Dispatch {
     let mut random = [0; 10];
     random[..8].copy_from_slice(&number.to_be_bytes());
-    let variables = format!(
-        r#"{{"COMMENT_ID":{number},"COMMENT":"{}"}}"#,
-        "x".repeat(300)
-    );
+    let variables = format!(r#"{{"COMMENT_ID":{number},"COMMENT":"{}"}}"#, "x".repeat(300));
     Dispatch::of_event(Arc::new(Event {
         id: EventId::from_parts(Timestamp::from_ms(1_767_323_045_678), random),
         name: "COMMENT_CREATED".parse().expect("a valid name"),

@@ -70,17 +70,11 @@ async fn published_is_consumed_to_the_letter(harness: impl Harness) {
     sent.targets = Targets::These(vec![Target::first(callback).next_attempt().deferred()]);
     sent.novelty = Novelty::PerhapsRepeated;
     broker.publish(vec![sent.clone()]).await.expect("published");
-    broker
-        .publish(Vec::new())
-        .await
-        .expect("nothing is easily published");
+    broker.publish(Vec::new()).await.expect("nothing is easily published");
 
     let message = next(&mut *consumer(&broker).await).await;
     assert_eq!(message.dispatches.len(), 1);
-    assert_eq!(
-        dispatch::encode(&message.dispatches[0]),
-        dispatch::encode(&sent)
-    );
+    assert_eq!(dispatch::encode(&message.dispatches[0]), dispatch::encode(&sent));
     assert!(!message.redelivered, "nobody had it before");
 }
 
@@ -127,11 +121,7 @@ async fn unacked_comes_again_after_its_consumer_is_gone(harness: impl Harness) {
     let taken = [next(&mut *one).await, next(&mut *one).await];
     assert_eq!(all_numbers(&taken), [1, 2]);
     publish(&broker, &[3]).await;
-    assert_eq!(
-        numbers(&next(&mut *another).await),
-        [3],
-        "one has the others"
-    );
+    assert_eq!(numbers(&next(&mut *another).await), [3], "one has the others");
 
     drop(one);
     let again = [next(&mut *another).await, next(&mut *another).await];
@@ -156,9 +146,7 @@ async fn confirmed_survives_a_restart(mut harness: impl Harness) {
     let mut came = Vec::new();
     while came.len() < 2 {
         let message = next(&mut *consumer).await;
-        let before = numbers(&message)
-            .iter()
-            .any(|number| handed_out.contains(number));
+        let before = numbers(&message).iter().any(|number| handed_out.contains(number));
         assert!(message.redelivered || !before, "it was handed out before");
         came.extend(numbers(&message));
     }
@@ -174,21 +162,14 @@ async fn delayed_comes_when_due_and_never_early(harness: impl Harness) {
     publish_after(&broker, &[(1, due)]).await;
     for number in [2, 3] {
         publish(&broker, &[number]).await;
-        assert_eq!(
-            numbers(&next(&mut *consumer).await),
-            [number],
-            "the other is not due"
-        );
+        assert_eq!(numbers(&next(&mut *consumer).await), [number], "the other is not due");
         harness.advance(Duration::from_millis(1_000)).await;
     }
     harness.advance(LATE).await;
     let message = next(&mut *consumer).await;
     assert!(harness.now() >= due);
     assert_eq!(numbers(&message), [1]);
-    assert!(
-        !message.redelivered,
-        "waiting is not having been handed out"
-    );
+    assert!(!message.redelivered, "waiting is not having been handed out");
 }
 
 /// Delays of all lengths, published longest first, end in the order of their ends.
@@ -200,11 +181,7 @@ async fn long_delay_does_not_hold_up_a_short_one(harness: impl Harness) {
     for step in (1..=8).rev() {
         publish_after(&broker, &[(step, after(step))]).await;
     }
-    publish_after(
-        &broker,
-        &[(9, begin + Duration::from_secs(7 * 24 * 60 * 60))],
-    )
-    .await;
+    publish_after(&broker, &[(9, begin + Duration::from_secs(7 * 24 * 60 * 60))]).await;
     for step in 1..=8 {
         harness.advance(Duration::from_millis(220)).await;
         let message = next(&mut *consumer).await;
@@ -226,11 +203,7 @@ async fn delayed_survives_a_restart(mut harness: impl Harness) {
     let broker = harness.broker();
     let mut consumer = consumer(&broker).await;
     publish(&broker, &[2]).await;
-    assert_eq!(
-        numbers(&next(&mut *consumer).await),
-        [2],
-        "the other is not due"
-    );
+    assert_eq!(numbers(&next(&mut *consumer).await), [2], "the other is not due");
     harness.advance(Duration::from_millis(3_000) + LATE).await;
     assert_eq!(numbers(&next(&mut *consumer).await), [1]);
     assert!(harness.now() >= due);
@@ -267,10 +240,7 @@ async fn lanes_are_served_in_turn(harness: impl Harness) {
         returned += u32::from(numbers(&message)[0] >= 100);
         broker.ack(message.receipt);
     }
-    assert!(
-        (3..=9).contains(&returned),
-        "{returned} of 12 were of the returned lane"
-    );
+    assert!((3..=9).contains(&returned), "{returned} of 12 were of the returned lane");
 }
 
 /// Several consumers share the messages between them.
@@ -309,11 +279,7 @@ async fn many_and_large_dispatches_come_in_bounded_bundles(harness: impl Harness
     publish(&broker, &sent).await;
     let returned: Vec<_> = (1_000..1_200).map(|number| (number, now)).collect();
     publish_after(&broker, &returned).await;
-    let large = vec![
-        large_dispatch_of(2_000),
-        dispatch_of(2_001),
-        large_dispatch_of(2_002),
-    ];
+    let large = vec![large_dispatch_of(2_000), dispatch_of(2_001), large_dispatch_of(2_002)];
     broker.publish(large).await.expect("published");
 
     let mut consumer = consumer(&broker).await;
@@ -341,10 +307,7 @@ async fn depth_counts_what_waits(harness: impl Harness) {
     publish_after(&broker, &[(4, now)]).await;
     publish_after(&broker, &[(5, now + Duration::from_secs(1))]).await;
     let depth = broker.depth().await.expect("asked");
-    assert_eq!(
-        (depth.fresh, depth.returned, depth.delayed, depth.poison),
-        (3, 1, 1, 0)
-    );
+    assert_eq!((depth.fresh, depth.returned, depth.delayed, depth.poison), (3, 1, 1, 0));
 
     let mut consumer = consumer(&broker).await;
     harness.advance(Duration::from_millis(1_500)).await;
@@ -355,11 +318,7 @@ async fn depth_counts_what_waits(harness: impl Harness) {
 
     let taken = next(&mut *consumer).await;
     let depth = broker.depth().await.expect("asked");
-    assert_eq!(
-        depth.fresh + depth.returned,
-        5,
-        "what is handed out still counts"
-    );
+    assert_eq!(depth.fresh + depth.returned, 5, "what is handed out still counts");
     broker.ack(taken.receipt);
     for _ in 0..4 {
         broker.ack(next(&mut *consumer).await.receipt);
@@ -406,21 +365,13 @@ async fn publish(broker: &Arc<dyn Broker>, numbers: &[u32]) {
 }
 
 async fn publish_after(broker: &Arc<dyn Broker>, delayed: &[(u32, Timestamp)]) {
-    let delayed = delayed.iter().map(|(n, due)| Delayed {
-        due: *due,
-        dispatch: dispatch_of(*n),
-    });
-    broker
-        .publish_after(delayed.collect())
-        .await
-        .expect("published");
+    let delayed = delayed.iter().map(|(n, due)| Delayed { due: *due, dispatch: dispatch_of(*n) });
+    broker.publish_after(delayed.collect()).await.expect("published");
 }
 
 async fn next(consumer: &mut dyn Consumer) -> Message {
     let message = tokio::time::timeout(SOON, consumer.next()).await;
-    message
-        .expect("a message comes in time")
-        .expect("the queue is not shut down")
+    message.expect("a message comes in time").expect("the queue is not shut down")
 }
 
 fn all_numbers(messages: &[Message]) -> Vec<u32> {

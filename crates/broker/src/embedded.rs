@@ -104,12 +104,7 @@ impl Embedded {
         });
         let commits = Commits::new(Arc::clone(&shared), found.last_id);
         database.join(Rank::Queue, Box::new(commits));
-        Ok(Arc::new(Self {
-            database,
-            room,
-            shared,
-            consumers: AtomicU64::new(0),
-        }))
+        Ok(Arc::new(Self { database, room, shared, consumers: AtomicU64::new(0) }))
     }
 
     /// Reads what waits on disk when there is room for it, and wakes consumers when a message becomes due. After the
@@ -208,11 +203,7 @@ impl Embedded {
             if state.writer == Writer::Gone {
                 return Err(gone());
             }
-            state.inbox.calls.push_back(Call {
-                entries,
-                queued_at,
-                confirm,
-            });
+            state.inbox.calls.push_back(Call { entries, queued_at, confirm });
         }
         self.shared.wake.wake();
         confirmed.await.unwrap_or_else(|_| Err(gone()))
@@ -222,9 +213,7 @@ impl Embedded {
 async fn in_transaction(
     connection: &mut SqliteConnection,
 ) -> Result<rows::Found, ringback_sqlite::Error> {
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let found = match rows::set_up(connection).await {
         Ok(found) => found,
         Err(error) => {
@@ -250,11 +239,7 @@ fn kept_due(due: Timestamp, now: Timestamp) -> Timestamp {
 #[async_trait]
 impl Broker for Embedded {
     async fn publish(&self, dispatches: Vec<Dispatch>) -> Result<(), PublishError> {
-        let entry = |dispatch| Entry {
-            due: None,
-            text: dispatch::encode(&dispatch),
-            dispatch,
-        };
+        let entry = |dispatch| Entry { due: None, text: dispatch::encode(&dispatch), dispatch };
         self.put(dispatches.into_iter().map(entry).collect()).await
     }
 
@@ -262,21 +247,14 @@ impl Broker for Embedded {
         let now = self.shared.clock.now();
         let entry = |Delayed { due, dispatch }| {
             let text = dispatch::encode(&dispatch);
-            Entry {
-                due: Some(kept_due(due, now)),
-                dispatch,
-                text,
-            }
+            Entry { due: Some(kept_due(due, now)), dispatch, text }
         };
         self.put(delayed.into_iter().map(entry).collect()).await
     }
 
     async fn consume(&self) -> Result<Box<dyn Consumer>, Error> {
         let number = self.consumers.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(EmbeddedConsumer {
-            shared: Arc::clone(&self.shared),
-            number,
-        }))
+        Ok(Box::new(EmbeddedConsumer { shared: Arc::clone(&self.shared), number }))
     }
 
     fn ack(&self, receipt: Receipt) {
@@ -294,11 +272,7 @@ impl Broker for Embedded {
         match writer {
             Writer::Gone => Err(Error(Box::new(ringback_sqlite::Error::Stopped))),
             Writer::Failed { at, disk_full } if now.since(at) < FAILURE_COUNTS => {
-                let cause = if disk_full {
-                    "the disk is full"
-                } else {
-                    "the last commit failed"
-                };
+                let cause = if disk_full { "the disk is full" } else { "the last commit failed" };
                 Err(Error(cause.into()))
             }
             Writer::Well | Writer::Failed { .. } => match feeder {
@@ -371,11 +345,7 @@ impl Consumer for EmbeddedConsumer {
                 },
             };
             let receipt = Receipt(waiting.id);
-            return Some(Message {
-                dispatches,
-                redelivered: waiting.redelivered,
-                receipt,
-            });
+            return Some(Message { dispatches, redelivered: waiting.redelivered, receipt });
         }
     }
 }

@@ -31,10 +31,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     caller.require_instance()?;
     if new.description.chars().count() > DESCRIPTION_CHARS_MAX {
-        let error = FieldError::new(
-            "/description",
-            format!("at most {DESCRIPTION_CHARS_MAX} characters"),
-        );
+        let error =
+            FieldError::new("/description", format!("at most {DESCRIPTION_CHARS_MAX} characters"));
         return Err(Problem::invalid(vec![error]));
     }
     let now = console.clock.now();
@@ -47,16 +45,8 @@ pub(crate) async fn create(
         created_at: now,
     };
     console.store.create_api_key(&key).await?;
-    let made = MadeApiKey {
-        key: text.reveal().to_owned(),
-        about: ApiKeyAnswer::of(&key),
-    };
-    Ok((
-        StatusCode::CREATED,
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(made),
-    )
-        .into_response())
+    let made = MadeApiKey { key: text.reveal().to_owned(), about: ApiKeyAnswer::of(&key) };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
 }
 
 /// List keys, newest first.
@@ -72,10 +62,7 @@ pub(crate) async fn list(
     caller.require_instance()?;
     query.end()?;
     let keys = console.store.api_keys().await?;
-    Ok(Json(ApiKeyList {
-        data: keys.iter().map(ApiKeyAnswer::of).collect(),
-        next_cursor: None,
-    }))
+    Ok(Json(ApiKeyList { data: keys.iter().map(ApiKeyAnswer::of).collect(), next_cursor: None }))
 }
 
 /// Remove a key: it opens nothing from now on.

@@ -41,18 +41,11 @@ pub(crate) async fn create(
         created_at: now,
         updated_at: now,
     };
-    let rules = Rules {
-        address_policy: &console.address_policy,
-    };
+    let rules = Rules { address_policy: &console.address_policy };
     let callback = rules.apply(&settings, base).map_err(Problem::invalid)?;
     console.store.create_callback(&callback).await?;
     let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
-    Ok((
-        StatusCode::CREATED,
-        location,
-        Json(SavedCallback::of(&callback)),
-    )
-        .into_response())
+    Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
 }
 
 /// List callbacks, newest first.
@@ -73,16 +66,9 @@ pub(crate) async fn list(
     let account = query.take::<Account>("account")?;
     let page = PageQuery::take(&mut query)?;
     query.end()?;
-    let query = CallbackQuery {
-        account: caller.account_for(account)?,
-    };
-    let found = console
-        .store
-        .callbacks(&query, page.limit, page.after.as_ref())
-        .await?;
-    Ok(Json(PageAnswer::of(found, |callback| {
-        CallbackAnswer::of(&callback)
-    })))
+    let query = CallbackQuery { account: caller.account_for(account)? };
+    let found = console.store.callbacks(&query, page.limit, page.after.as_ref()).await?;
+    Ok(Json(PageAnswer::of(found, |callback| CallbackAnswer::of(&callback))))
 }
 
 /// One callback.
@@ -135,15 +121,12 @@ pub(crate) async fn change(
     PathId(id): PathId<CallbackId>,
     JsonBody(patch): JsonBody<serde_json::Map<String, Value>>,
 ) -> Result<Json<SavedCallback>, Problem> {
-    update(&console, &caller, id, |stored| {
-        patched(stored, patch.clone())
-    })
-    .await
+    update(&console, &caller, id, |stored| patched(stored, patch.clone())).await
 }
 
 /// Remove a callback.
 ///
-/// Its deliveries that are under way are cancelled, its history stays.
+/// Its history stays; its deliveries that are under way are cancelled, each when its next attempt is due.
 #[utoipa::path(
     delete, path = "/v1/callbacks/{id}", tag = "callbacks",
     params(("id" = String, Path, format = "uuid")),
@@ -155,11 +138,7 @@ pub(crate) async fn remove(
     PathId(id): PathId<CallbackId>,
 ) -> Result<StatusCode, Problem> {
     let callback = own(&console, &caller, id).await?;
-    if console
-        .store
-        .delete_callback(callback.id, console.clock.now())
-        .await?
-    {
+    if console.store.delete_callback(callback.id, console.clock.now()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown())
@@ -178,17 +157,13 @@ pub(crate) async fn secret(
     PathId(id): PathId<CallbackId>,
 ) -> Result<Response, Problem> {
     let callback = own(&console, &caller, id).await?;
-    let answer = SecretAnswer {
-        secret: callback.signing_secret.reveal().reveal().to_owned(),
-    };
+    let answer = SecretAnswer { secret: callback.signing_secret.reveal().reveal().to_owned() };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 async fn own(console: &Console, caller: &Caller, id: CallbackId) -> Result<Callback, Problem> {
     let found = console.store.callback(id).await?;
-    found
-        .filter(|callback| manages(caller, callback))
-        .ok_or_else(unknown)
+    found.filter(|callback| manages(caller, callback)).ok_or_else(unknown)
 }
 
 fn unknown() -> Problem {
@@ -213,19 +188,14 @@ async fn update(
         let read_at = stored.updated_at;
         // Two changes within a millisecond must differ: the time is what tells a change from the one before.
         let updated_at = console.clock.now().max(read_at + Duration::from_millis(1));
-        let rules = Rules {
-            address_policy: &console.address_policy,
-        };
-        let callback = rules
-            .apply(&settings, base_of(stored, updated_at))
-            .map_err(Problem::invalid)?;
+        let rules = Rules { address_policy: &console.address_policy };
+        let callback =
+            rules.apply(&settings, base_of(stored, updated_at)).map_err(Problem::invalid)?;
         if console.store.update_callback(&callback, read_at).await? {
             return Ok(Json(SavedCallback::of(&callback)));
         }
     }
-    Err(Problem::conflict(
-        "the callback is being changed by others all the time: try again",
-    ))
+    Err(Problem::conflict("the callback is being changed by others all the time: try again"))
 }
 
 fn base_of(stored: Callback, updated_at: Timestamp) -> Base {

@@ -50,13 +50,8 @@ pub(crate) async fn list(
     let page = PageQuery::take(&mut query)?;
     query.end()?;
     wanted.account = caller.account_for(account)?;
-    let found = console
-        .store
-        .deliveries(&wanted, page.limit, page.after.as_ref())
-        .await?;
-    Ok(Json(PageAnswer::of(found, |delivery| {
-        DeliveryAnswer::of(&delivery)
-    })))
+    let found = console.store.deliveries(&wanted, page.limit, page.after.as_ref()).await?;
+    Ok(Json(PageAnswer::of(found, |delivery| DeliveryAnswer::of(&delivery))))
 }
 
 /// One delivery with every attempt.
@@ -72,10 +67,7 @@ pub(crate) async fn show(
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let delivery = visible(&console, &caller, id).await?;
     let attempts = console.store.attempts(id).await?;
-    let event = console
-        .store
-        .event(delivery.event, Some(&delivery.account))
-        .await?;
+    let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
     let detail = match caller.scope {
         Scope::Instance => Detail::Full,
         Scope::Account(_) => {
@@ -83,20 +75,15 @@ pub(crate) async fn show(
             detail_for(&caller, callback.as_ref())
         }
     };
-    let attempts = attempts
-        .iter()
-        .map(|attempt| AttemptAnswer::of(attempt, event.as_ref(), detail))
-        .collect();
-    Ok(Json(DeliveryWithAttempts {
-        delivery: DeliveryAnswer::of(&delivery),
-        attempts,
-    }))
+    let attempts =
+        attempts.iter().map(|attempt| AttemptAnswer::of(attempt, event.as_ref(), detail)).collect();
+    Ok(Json(DeliveryWithAttempts { delivery: DeliveryAnswer::of(&delivery), attempts }))
 }
 
 /// Make another attempt now.
 ///
-/// Of a pending delivery it is the next attempt, before its time. An exhausted or cancelled one gets a new series of
-/// attempts, with the callback's whole retry policy before it again.
+/// Of a pending delivery it is the next attempt, before its time. A new series of attempts begins with it, with the
+/// callback's whole retry policy before it again.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = String, Path, format = "uuid")),
@@ -114,41 +101,25 @@ pub(crate) async fn retry(
     let callback = console.store.callback(delivery.callback).await?;
     let callback = callback.ok_or_else(|| Problem::conflict("its callback was deleted"))?;
     if !manages(&caller, &callback) {
-        return Err(Problem::forbidden(
-            "its callback is not one of this key's account",
-        ));
+        return Err(Problem::forbidden("its callback is not one of this key's account"));
     }
     if !callback.state.is_enabled() {
-        return Err(Problem::conflict(
-            "its callback is disabled: enable it first",
-        ));
+        return Err(Problem::conflict("its callback is disabled: enable it first"));
     }
-    let event = console
-        .store
-        .event(delivery.event, Some(&delivery.account))
-        .await?;
+    let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
     let event = event.ok_or_else(|| Problem::conflict("its event is no longer in the history"))?;
     let attempt = next_attempt(&delivery);
     let target = Target {
         callback: delivery.callback,
         generation: delivery.generation,
-        position: Position {
-            attempt,
-            series_start: attempt,
-        },
+        position: Position { attempt, series_start: attempt },
         deferrals: 0,
     };
     // Nothing is recorded here: the attempt will be. A record before it, and a crash in between, would leave a pending
     // delivery that nobody works on.
-    console
-        .broker
-        .publish(vec![Dispatch::to_target(Arc::new(event), target)])
-        .await?;
-    let answer = RetryAnswer {
-        delivery: id.to_string(),
-        attempt: attempt.get(),
-        status: "accepted",
-    };
+    console.broker.publish(vec![Dispatch::to_target(Arc::new(event), target)]).await?;
+    let answer =
+        RetryAnswer { delivery: id.to_string(), attempt: attempt.get(), status: "accepted" };
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
@@ -159,11 +130,7 @@ pub(crate) async fn retry(
 fn next_attempt(delivery: &Delivery) -> AttemptNumber {
     let next = AttemptNumber::MIN.saturating_add(delivery.attempts);
     let second = AttemptNumber::MIN.saturating_add(1);
-    if delivery.state.is_settled() {
-        next.max(second)
-    } else {
-        next
-    }
+    if delivery.state.is_settled() { next.max(second) } else { next }
 }
 
 async fn visible(console: &Console, caller: &Caller, id: DeliveryId) -> Result<Delivery, Problem> {
@@ -194,10 +161,7 @@ impl FromStr for Status {
     fn from_str(text: &str) -> Result<Self, InvalidStatus> {
         use StatusFilter::{Cancelled, Delivered, Exhausted, Pending};
         let all = [Pending, Delivered, Exhausted, Cancelled];
-        all.into_iter()
-            .find(|status| status.as_str() == text)
-            .map(Self)
-            .ok_or(InvalidStatus)
+        all.into_iter().find(|status| status.as_str() == text).map(Self).ok_or(InvalidStatus)
     }
 }
 

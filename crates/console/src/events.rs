@@ -38,10 +38,7 @@ pub(crate) async fn list(
     let page = PageQuery::take(&mut query)?;
     query.end()?;
     wanted.account = caller.account_for(account)?;
-    let found = console
-        .store
-        .events(&wanted, page.limit, page.after.as_ref())
-        .await?;
+    let found = console.store.events(&wanted, page.limit, page.after.as_ref()).await?;
     Ok(Json(PageAnswer::of(found, EventAnswer::of)))
 }
 
@@ -72,10 +69,7 @@ pub(crate) async fn show(
         event: Some(event.id),
         ..DeliveryQuery::default()
     };
-    let deliveries = console
-        .store
-        .deliveries(&of_event, PageQuery::LIMIT_MAX, None)
-        .await?;
+    let deliveries = console.store.deliveries(&of_event, PageQuery::LIMIT_MAX, None).await?;
     let deliveries = PageAnswer::of(deliveries, |delivery| DeliveryAnswer::of(&delivery));
     Ok(Json(EventWithDeliveries {
         event: EventAnswer::of(event),

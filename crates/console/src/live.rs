@@ -35,12 +35,7 @@ pub(crate) async fn attempts(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     query.end()?;
     let attempts = console.store.live_attempts();
-    let watcher = Watcher {
-        console,
-        caller,
-        attempts,
-        details: HashMap::new(),
-    };
+    let watcher = Watcher { console, caller, attempts, details: HashMap::new() };
     let messages = futures_util::stream::unfold(watcher, async |mut watcher| {
         let message = watcher.next().await?;
         Some((Ok(message), watcher))

@@ -10,10 +10,7 @@ use crate::{Console, api_keys, callbacks, deliveries, events, live, wire};
 /// Serves the management API. Unknown paths are for the whole server to answer.
 pub fn router(console: Console) -> Router {
     Router::new()
-        .route(
-            "/v1/callbacks",
-            post(callbacks::create).get(callbacks::list),
-        )
+        .route("/v1/callbacks", post(callbacks::create).get(callbacks::list))
         .route(
             "/v1/callbacks/{id}",
             get(callbacks::show)

@@ -30,13 +30,7 @@ impl Console {
         address_policy: AddressPolicy,
         keys: Arc<Keys>,
     ) -> Self {
-        Self {
-            store,
-            broker,
-            clock,
-            address_policy: Arc::new(address_policy),
-            keys,
-        }
+        Self { store, broker, clock, address_policy: Arc::new(address_policy), keys }
     }
 }
 
@@ -48,9 +42,7 @@ impl FromRef<Console> for Arc<Keys> {
 
 /// Whether the caller may see and change a callback: an account key its own account's only, so no instance callbacks.
 pub(crate) fn manages(caller: &Caller, callback: &Callback) -> bool {
-    caller
-        .account()
-        .is_none_or(|own| callback.account.as_ref() == Some(own))
+    caller.account().is_none_or(|own| callback.account.as_ref() == Some(own))
 }
 
 /// Bytes that nobody can guess.

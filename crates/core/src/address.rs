@@ -38,11 +38,7 @@ impl AddressPolicy {
     /// # Errors
     /// [`BlockedAddress`] says what it is for.
     pub fn check(&self, address: IpAddr) -> Result<(), BlockedAddress> {
-        if self
-            .allowed
-            .iter()
-            .any(|network| network.contains(&address))
-        {
+        if self.allowed.iter().any(|network| network.contains(&address)) {
             return Ok(());
         }
         let blocked = |use_| Err(BlockedAddress { address, use_ });
@@ -78,10 +74,7 @@ impl AddressPolicy {
 /// The networks of this machine alone: what a developer's receiver listens on.
 #[must_use]
 pub fn loopback() -> Vec<IpNet> {
-    vec![
-        v4([127, 0, 0, 0], 8).into(),
-        v6([0, 0, 0, 0, 0, 0, 0, 1], 128).into(),
-    ]
+    vec![v4([127, 0, 0, 0], 8).into(), v6([0, 0, 0, 0, 0, 0, 0, 1], 128).into()]
 }
 
 const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
@@ -100,47 +93,20 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
 /// The IANA IPv4 Special-Purpose Address Registry; for multicast, RFC 5771.
 static SPECIAL_USE_V4: [(Ipv4Net, &str); 16] = [
     // Before 240.0.0.0/4, for the better name.
-    (
-        v4([255, 255, 255, 255], 32),
-        "the broadcast address (RFC 919)",
-    ),
-    (
-        v4([0, 0, 0, 0], 8),
-        "an address of \"this network\" (RFC 791)",
-    ),
+    (v4([255, 255, 255, 255], 32), "the broadcast address (RFC 919)"),
+    (v4([0, 0, 0, 0], 8), "an address of \"this network\" (RFC 791)"),
     (v4([10, 0, 0, 0], 8), "a private address (RFC 1918)"),
-    (
-        v4([100, 64, 0, 0], 10),
-        "a shared address of a provider's network (RFC 6598)",
-    ),
+    (v4([100, 64, 0, 0], 10), "a shared address of a provider's network (RFC 6598)"),
     (v4([127, 0, 0, 0], 8), "a loopback address (RFC 1122)"),
     (v4([169, 254, 0, 0], 16), "a link-local address (RFC 3927)"),
     (v4([172, 16, 0, 0], 12), "a private address (RFC 1918)"),
-    (
-        v4([192, 0, 0, 0], 24),
-        "an address for IETF protocols (RFC 6890)",
-    ),
-    (
-        v4([192, 0, 2, 0], 24),
-        "an address for documentation (RFC 5737)",
-    ),
-    (
-        v4([192, 88, 99, 0], 24),
-        "an address of 6to4 relays (RFC 7526)",
-    ),
+    (v4([192, 0, 0, 0], 24), "an address for IETF protocols (RFC 6890)"),
+    (v4([192, 0, 2, 0], 24), "an address for documentation (RFC 5737)"),
+    (v4([192, 88, 99, 0], 24), "an address of 6to4 relays (RFC 7526)"),
     (v4([192, 168, 0, 0], 16), "a private address (RFC 1918)"),
-    (
-        v4([198, 18, 0, 0], 15),
-        "an address for benchmarks (RFC 2544)",
-    ),
-    (
-        v4([198, 51, 100, 0], 24),
-        "an address for documentation (RFC 5737)",
-    ),
-    (
-        v4([203, 0, 113, 0], 24),
-        "an address for documentation (RFC 5737)",
-    ),
+    (v4([198, 18, 0, 0], 15), "an address for benchmarks (RFC 2544)"),
+    (v4([198, 51, 100, 0], 24), "an address for documentation (RFC 5737)"),
+    (v4([203, 0, 113, 0], 24), "an address for documentation (RFC 5737)"),
     (v4([224, 0, 0, 0], 4), "a multicast address (RFC 5771)"),
     (v4([240, 0, 0, 0], 4), "a reserved address (RFC 1112)"),
 ];
@@ -153,72 +119,29 @@ static SPECIAL_USE_V4: [(Ipv4Net, &str); 16] = [
 /// The IANA IPv6 Special-Purpose Address Registry; for site-local, RFC 3879; for multicast, RFC 4291.
 static SPECIAL_USE_V6: [(Ipv6Net, &str); 14] = [
     (v6([0; 8], 128), "the unspecified address (RFC 4291)"),
-    (
-        v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
-        "the loopback address (RFC 4291)",
-    ),
-    (
-        v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
-        "an address of a local translation (RFC 8215)",
-    ),
-    (
-        v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
-        "an address that discards (RFC 6666)",
-    ),
-    (
-        v6([0x100, 0, 0, 1, 0, 0, 0, 0], 64),
-        "an address of the dummy prefix (RFC 9780)",
-    ),
+    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "the loopback address (RFC 4291)"),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "an address of a local translation (RFC 8215)"),
+    (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "an address that discards (RFC 6666)"),
+    (v6([0x100, 0, 0, 1, 0, 0, 0, 0], 64), "an address of the dummy prefix (RFC 9780)"),
     // Before 2001::/23, for the better name.
-    (
-        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
-        "an address of a Teredo tunnel (RFC 4380)",
-    ),
-    (
-        v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
-        "an address for IETF protocols (RFC 2928)",
-    ),
-    (
-        v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
-        "an address for documentation (RFC 3849)",
-    ),
-    (
-        v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
-        "an address for documentation (RFC 9637)",
-    ),
-    (
-        v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16),
-        "an address of segment routing (RFC 9602)",
-    ),
-    (
-        v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
-        "a unique local address (RFC 4193)",
-    ),
-    (
-        v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
-        "a link-local address (RFC 4291)",
-    ),
-    (
-        v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10),
-        "a site-local address (RFC 3879)",
-    ),
-    (
-        v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
-        "a multicast address (RFC 4291)",
-    ),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "an address of a Teredo tunnel (RFC 4380)"),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "an address for IETF protocols (RFC 2928)"),
+    (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "an address for documentation (RFC 3849)"),
+    (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "an address for documentation (RFC 9637)"),
+    (v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16), "an address of segment routing (RFC 9602)"),
+    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "a unique local address (RFC 4193)"),
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "a link-local address (RFC 4291)"),
+    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "a site-local address (RFC 3879)"),
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "a multicast address (RFC 4291)"),
 ];
 
 fn special_use_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let entry = SPECIAL_USE_V4
-        .iter()
-        .find(|(network, _)| network.contains(&address))?;
+    let entry = SPECIAL_USE_V4.iter().find(|(network, _)| network.contains(&address))?;
     Some(entry.1)
 }
 
 fn special_use_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let entry = SPECIAL_USE_V6
-        .iter()
-        .find(|(network, _)| network.contains(&address))?;
+    let entry = SPECIAL_USE_V6.iter().find(|(network, _)| network.contains(&address))?;
     Some(entry.1)
 }
 
@@ -253,12 +176,8 @@ mod tests {
     #[test]
     fn special_use_ranges_are_refused_to_their_first_and_last_address() {
         let policy = AddressPolicy::default();
-        let v4 = SPECIAL_USE_V4
-            .iter()
-            .map(|(network, use_)| (IpNet::V4(*network), use_));
-        let v6 = SPECIAL_USE_V6
-            .iter()
-            .map(|(network, use_)| (IpNet::V6(*network), use_));
+        let v4 = SPECIAL_USE_V4.iter().map(|(network, use_)| (IpNet::V4(*network), use_));
+        let v6 = SPECIAL_USE_V6.iter().map(|(network, use_)| (IpNet::V6(*network), use_));
         for (network, use_) in v4.chain(v6) {
             let last = match network {
                 IpNet::V4(network) => network.broadcast().into(),
@@ -337,9 +256,8 @@ mod tests {
 
     #[test]
     fn message_names_the_address_its_use_and_the_setting() {
-        let blocked = AddressPolicy::default()
-            .check(address("::ffff:10.0.0.1"))
-            .expect_err("private");
+        let blocked =
+            AddressPolicy::default().check(address("::ffff:10.0.0.1")).expect_err("private");
         assert_eq!(
             blocked.to_string(),
             "::ffff:10.0.0.1 is a private address (RFC 1918) and not in allow_networks"
@@ -349,13 +267,9 @@ mod tests {
     #[test]
     fn allowed_network_is_allowed_in_disguise_too_but_a_disguise_not_in_plain() {
         let policy = AddressPolicy::allowing(loopback());
-        for text in [
-            "127.0.0.1",
-            "127.255.255.255",
-            "::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::127.0.0.1",
-        ] {
+        for text in
+            ["127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1"]
+        {
             assert_eq!(policy.check(address(text)), Ok(()), "{text}");
         }
         for text in ["10.0.0.1", "::", "fe80::1", "::ffff:10.0.0.1", "0.0.0.1"] {
@@ -385,17 +299,9 @@ mod tests {
             let url = url::Url::parse(text).expect(text);
             assert!(policy.check_host(&url).is_err(), "{text}");
         }
-        for text in [
-            "http://example.com/",
-            "http://8.8.8.8/",
-            "http://localhost/",
-        ] {
+        for text in ["http://example.com/", "http://8.8.8.8/", "http://localhost/"] {
             let url = url::Url::parse(text).expect(text);
-            assert_eq!(
-                policy.check_host(&url),
-                Ok(()),
-                "names are checked once resolved: {text}"
-            );
+            assert_eq!(policy.check_host(&url), Ok(()), "names are checked once resolved: {text}");
         }
     }
 }

@@ -243,9 +243,7 @@ impl Headers {
         }
         let lower = name.to_ascii_lowercase();
         if Self::RESERVED.contains(&lower.as_str())
-            || Self::RESERVED_PREFIXES
-                .iter()
-                .any(|prefix| lower.starts_with(prefix))
+            || Self::RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
         {
             return Err(InvalidHeader::Reserved);
         }
@@ -261,9 +259,7 @@ impl Headers {
 
     /// Name and value of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -280,33 +276,23 @@ mod tests {
         let value = basic.header_value().expect("a value");
         // The example of RFC 7617, section 2.
         assert_eq!(value.reveal(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        let key = Authorization::CallbackKey {
-            key: Secret::new("k-1"),
-        };
+        let key = Authorization::CallbackKey { key: Secret::new("k-1") };
         assert_eq!(key.header_value().expect("a value").reveal(), "Basic k-1");
     }
 
     #[test]
     fn secrets_do_not_show_in_debug() {
-        let bearer = Authorization::Bearer {
-            token: Secret::new("hush"),
-        };
+        let bearer = Authorization::Bearer { token: Secret::new("hush") };
         assert!(!format!("{bearer:?}").contains("hush"));
     }
 
     #[test]
     fn headers_refuse_what_would_forge_a_request() {
         let mut headers = Headers::default();
-        assert_eq!(
-            headers.push("X-A", "1\r\nHost: evil"),
-            Err(InvalidHeader::Value)
-        );
+        assert_eq!(headers.push("X-A", "1\r\nHost: evil"), Err(InvalidHeader::Value));
         assert_eq!(headers.push("X A", "1"), Err(InvalidHeader::Name));
         assert_eq!(headers.push("Host", "a"), Err(InvalidHeader::Reserved));
-        assert_eq!(
-            headers.push("Webhook-Id", "a"),
-            Err(InvalidHeader::Reserved)
-        );
+        assert_eq!(headers.push("Webhook-Id", "a"), Err(InvalidHeader::Reserved));
         assert_eq!(headers.push("X-A", "1"), Ok(()));
         assert_eq!(headers.push("x-a", "2"), Err(InvalidHeader::Twice));
     }

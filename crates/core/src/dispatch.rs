@@ -56,21 +56,13 @@ impl Dispatch {
     /// A new event, on its way to all that match.
     #[must_use]
     pub fn of_event(event: Arc<Event>) -> Self {
-        Self {
-            event,
-            targets: Targets::Matching,
-            novelty: Novelty::New,
-        }
+        Self { event, targets: Targets::Matching, novelty: Novelty::New }
     }
 
     /// The same event on its way to this target alone.
     #[must_use]
     pub fn to_target(event: Arc<Event>, target: Target) -> Self {
-        Self {
-            event,
-            targets: Targets::These(vec![target]),
-            novelty: Novelty::New,
-        }
+        Self { event, targets: Targets::These(vec![target]), novelty: Novelty::New }
     }
 }
 
@@ -78,39 +70,21 @@ impl Target {
     /// The first attempt at this callback.
     #[must_use]
     pub fn first(callback: CallbackId) -> Self {
-        let position = Position {
-            attempt: AttemptNumber::MIN,
-            series_start: AttemptNumber::MIN,
-        };
-        Self {
-            callback,
-            generation: 0,
-            position,
-            deferrals: 0,
-        }
+        let position = Position { attempt: AttemptNumber::MIN, series_start: AttemptNumber::MIN };
+        Self { callback, generation: 0, position, deferrals: 0 }
     }
 
     /// The attempt after this one.
     #[must_use]
     pub fn next_attempt(self) -> Self {
         let attempt = self.position.attempt.saturating_add(1);
-        Self {
-            position: Position {
-                attempt,
-                ..self.position
-            },
-            deferrals: 0,
-            ..self
-        }
+        Self { position: Position { attempt, ..self.position }, deferrals: 0, ..self }
     }
 
     /// The same attempt, put off once more.
     #[must_use]
     pub fn deferred(self) -> Self {
-        Self {
-            deferrals: self.deferrals.saturating_add(1),
-            ..self
-        }
+        Self { deferrals: self.deferrals.saturating_add(1), ..self }
     }
 
     /// The delivery it belongs to.
@@ -142,11 +116,7 @@ pub fn encode(dispatch: &Dispatch) -> String {
         .expect("strings, numbers and raw values always serialize");
     // Variables stand there to the letter, and a list or an object among them may have been written over several
     // lines. A line break in JSON is never part of a string: a space in its place means the same.
-    if text.contains('\n') {
-        text.replace('\n', " ")
-    } else {
-        text
-    }
+    if text.contains('\n') { text.replace('\n', " ") } else { text }
 }
 
 /// Puts the texts of dispatches together to a bundle: one a line.
@@ -216,10 +186,7 @@ mod wire {
         deferrals: u32,
     }
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde calls it with a reference"
-    )]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     fn is_zero(number: &u32) -> bool {
         *number == 0
     }
@@ -275,16 +242,9 @@ mod wire {
                 None => Targets::Matching,
                 Some(these) => Targets::These(these.into_iter().map(Into::into).collect()),
             };
-            let novelty = if wire.perhaps_repeated {
-                Novelty::PerhapsRepeated
-            } else {
-                Novelty::New
-            };
-            Self {
-                event: Arc::new(event),
-                targets,
-                novelty,
-            }
+            let novelty =
+                if wire.perhaps_repeated { Novelty::PerhapsRepeated } else { Novelty::New };
+            Self { event: Arc::new(event), targets, novelty }
         }
     }
 
@@ -322,9 +282,7 @@ mod tests {
 
     fn dispatch(variables: &str) -> Dispatch {
         let event = Event {
-            id: "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21"
-                .parse()
-                .expect("a UUID"),
+            id: "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21".parse().expect("a UUID"),
             name: "COMMENT_CREATED".parse().expect("a name"),
             account: "acme".parse().expect("an account"),
             time: Timestamp::from_ms(1),
@@ -335,11 +293,7 @@ mod tests {
     }
 
     fn target() -> Target {
-        Target::first(
-            "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b22"
-                .parse()
-                .expect("a UUID"),
-        )
+        Target::first("0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b22".parse().expect("a UUID"))
     }
 
     #[test]
@@ -361,10 +315,7 @@ mod tests {
         let variables = &read[1].event.variables;
         assert_eq!(variables.get("text").map(|v| v.get()), Some(r#""a\nb""#));
         let list = variables.get("list").expect("it was sent");
-        assert_eq!(
-            serde_json::from_str::<[u8; 2]>(list.get()).expect("a list"),
-            [1, 2]
-        );
+        assert_eq!(serde_json::from_str::<[u8; 2]>(list.get()).expect("a list"), [1, 2]);
     }
 
     #[test]
@@ -373,9 +324,7 @@ mod tests {
         let later = text.replace(r#""v":1"#, r#""v":2"#);
         let error = decode(&bundle([text.as_str(), later.as_str()])).expect_err("version 2");
         assert_eq!(error.index, 1);
-        let source = std::error::Error::source(&error)
-            .expect("a cause")
-            .to_string();
+        let source = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(source.contains("version 2"), "{source}");
     }
 

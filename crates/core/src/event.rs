@@ -29,9 +29,7 @@ pub struct Event {
 /// A text of 1 to `max` characters out of a small alphabet.
 fn is_word(text: &str, max: usize, also: &[u8]) -> bool {
     (1..=max).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
 }
 
 macro_rules! word {
@@ -110,9 +108,7 @@ impl Variables {
     /// The JSON text of one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
     /// How many there are.
@@ -137,10 +133,7 @@ impl Variables {
 impl PartialEq for Variables {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
-            && self
-                .iter()
-                .zip(other.iter())
-                .all(|((a, x), (b, y))| a == b && x.get() == y.get())
+            && self.iter().zip(other.iter()).all(|((a, x), (b, y))| a == b && x.get() == y.get())
     }
 }
 
@@ -203,10 +196,7 @@ mod tests {
         let json = r#"{"b":1.10,"a":12345678901234567890,"c":{"x" : [1, 2]},"d":"\u00e9"}"#;
         let variables: Variables = serde_json::from_str(json).expect("valid");
         assert_eq!(variables.to_json(), json);
-        assert_eq!(
-            variables.get("a").map(RawValue::get),
-            Some("12345678901234567890")
-        );
+        assert_eq!(variables.get("a").map(RawValue::get), Some("12345678901234567890"));
     }
 
     #[test]

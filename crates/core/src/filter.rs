@@ -98,10 +98,7 @@ impl Pattern {
         match text.strip_suffix('*') {
             Some("") => Some(Self::All),
             // A prefix obeys the rule of a name: what could begin no name could match none.
-            Some(prefix) => prefix
-                .parse::<EventName>()
-                .ok()
-                .map(|_| Self::Prefix(prefix.into())),
+            Some(prefix) => prefix.parse::<EventName>().ok().map(|_| Self::Prefix(prefix.into())),
             None => text.parse().ok().map(Self::Name),
         }
     }
@@ -126,11 +123,7 @@ mod tests {
             ("PACKAGE_EXPIRE", true),
             ("PACKAGE", false),
         ] {
-            assert_eq!(
-                filter.matches(&name.parse().expect("a name")),
-                passes,
-                "{name}"
-            );
+            assert_eq!(filter.matches(&name.parse().expect("a name")), passes, "{name}");
         }
         assert!(!filter.matches_all());
     }
@@ -148,11 +141,7 @@ mod tests {
         assert_eq!(refusal(&[]), InvalidFilter::Empty);
         assert_eq!(refusal(&["A"; 1_001]), InvalidFilter::TooMany);
         for bad in ["", "**", "*_CREATED", "A*B", "A B", "é", &"a".repeat(129)] {
-            assert_eq!(
-                refusal(&["A", bad]),
-                InvalidFilter::Pattern { index: 1 },
-                "{bad}"
-            );
+            assert_eq!(refusal(&["A", bad]), InvalidFilter::Pattern { index: 1 }, "{bad}");
         }
     }
 }

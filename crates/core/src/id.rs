@@ -119,14 +119,8 @@ mod tests {
         let other_callback = CallbackId::from_parts(Timestamp::from_ms(1_000), [3; 10]);
         assert_eq!(id, DeliveryId::of(&account("acme"), event, callback, 0));
         assert_ne!(id, DeliveryId::of(&account("other"), event, callback, 0));
-        assert_ne!(
-            id,
-            DeliveryId::of(&account("acme"), other_event, callback, 0)
-        );
-        assert_ne!(
-            id,
-            DeliveryId::of(&account("acme"), event, other_callback, 0)
-        );
+        assert_ne!(id, DeliveryId::of(&account("acme"), other_event, callback, 0));
+        assert_ne!(id, DeliveryId::of(&account("acme"), event, other_callback, 0));
         assert_ne!(id, DeliveryId::of(&account("acme"), event, callback, 1));
     }
 

@@ -59,10 +59,7 @@ impl Outcome {
             429 | 503 => retry_after.and_then(|value| parse_retry_after(value, now)),
             _ => None,
         };
-        Self::HttpError {
-            status,
-            retry_after,
-        }
+        Self::HttpError { status, retry_after }
     }
 
     /// What went wrong where no answer came, or why nothing was sent.
@@ -105,9 +102,7 @@ mod tests {
         // 1994-11-06T08:49:37Z, the RFC's example.
         let now = Timestamp::from_ms(784_111_777_000);
         let outcome = Outcome::of_response(status, Some(value), now);
-        let Outcome::HttpError { retry_after, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
+        let Outcome::HttpError { retry_after, .. } = outcome else { panic!("{outcome:?}") };
         retry_after
     }
 
@@ -130,10 +125,7 @@ mod tests {
             retry_after(429, "Sun, 06 Nov 1994 08:50:37 GMT"),
             Some(Duration::from_secs(60))
         );
-        assert_eq!(
-            retry_after(429, "Sun, 06 Nov 1994 08:49:36 GMT"),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(retry_after(429, "Sun, 06 Nov 1994 08:49:36 GMT"), Some(Duration::ZERO));
     }
 
     #[test]

@@ -27,14 +27,10 @@ pub struct Body {
 #[must_use]
 pub fn body(format: Format, event: &Event) -> Body {
     match format {
-        Format::Form => Body {
-            content_type: "application/x-www-form-urlencoded",
-            text: form(event),
-        },
-        Format::Json => Body {
-            content_type: "application/json",
-            text: json(event),
-        },
+        Format::Form => {
+            Body { content_type: "application/x-www-form-urlencoded", text: form(event) }
+        }
+        Format::Json => Body { content_type: "application/json", text: json(event) },
     }
 }
 
@@ -63,21 +59,8 @@ fn json(event: &Event) -> String {
         variables: &'a Variables,
     }
 
-    let Event {
-        id,
-        name,
-        account,
-        time,
-        accepted_at: _,
-        variables,
-    } = event;
-    let shape = Shape {
-        id: *id,
-        name,
-        account,
-        time: *time,
-        variables,
-    };
+    let Event { id, name, account, time, accepted_at: _, variables } = event;
+    let shape = Shape { id: *id, name, account, time: *time, variables };
     serde_json::to_string(&shape).expect("strings and raw values always serialize")
 }
 
@@ -85,10 +68,7 @@ fn json(event: &Event) -> String {
 /// null is nothing, and all else is its JSON to the letter.
 pub(crate) fn text_of(value: &RawValue) -> Cow<'_, str> {
     let json = value.get();
-    if let Some(inside) = json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
+    if let Some(inside) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return if inside.contains('\\') {
             // Half a surrogate pair (`\ud83d` alone) is valid JSON and no text: it goes out as it was written.
             serde_json::from_str(json).map_or(Cow::Borrowed(inside), Cow::Owned)
@@ -110,9 +90,7 @@ mod tests {
 
     fn event(variables: &str) -> Event {
         Event {
-            id: "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21"
-                .parse()
-                .expect("a UUID"),
+            id: "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21".parse().expect("a UUID"),
             name: "COMMENT_CREATED".parse().expect("a name"),
             account: "acme".parse().expect("an account"),
             time: Timestamp::from_ms(1_767_323_045_678),
@@ -124,9 +102,7 @@ mod tests {
     fn fields(variables: &str) -> Vec<(String, String)> {
         let body = body(Format::Form, &event(variables));
         assert_eq!(body.content_type, "application/x-www-form-urlencoded");
-        form_urlencoded::parse(body.text.as_bytes())
-            .into_owned()
-            .collect()
+        form_urlencoded::parse(body.text.as_bytes()).into_owned().collect()
     }
 
     #[test]
@@ -145,11 +121,7 @@ mod tests {
             r#"{"s":"line\nbreak \"é\" \ud83d\ude00","n":1.10,"big":12345678901234567890,"t":true,"f":false,
                 "nil":null,"list":[1, "a"],"map":{"x" : null},"half":"\ud83d!","empty":""}"#,
         );
-        let texts: Vec<_> = sent
-            .iter()
-            .skip(2)
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
+        let texts: Vec<_> = sent.iter().skip(2).map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
             texts,
             [
@@ -177,10 +149,7 @@ mod tests {
 
     #[test]
     fn json_is_the_event_with_its_variables_to_the_letter() {
-        let body = body(
-            Format::Json,
-            &event(r#"{"b":1.10,"a":"\u00e9","c":{"x" : [1, 2]}}"#),
-        );
+        let body = body(Format::Json, &event(r#"{"b":1.10,"a":"\u00e9","c":{"x" : [1, 2]}}"#));
         assert_eq!(body.content_type, "application/json");
         assert_eq!(
             body.text,

@@ -139,17 +139,11 @@ mod tests {
 
     fn position(attempt: u32, series_start: u32) -> Position {
         let number = |n| AttemptNumber::new(n).expect("attempts begin at 1");
-        Position {
-            attempt: number(attempt),
-            series_start: number(series_start),
-        }
+        Position { attempt: number(attempt), series_start: number(series_start) }
     }
 
     fn failure() -> Outcome {
-        Outcome::HttpError {
-            status: 500,
-            retry_after: None,
-        }
+        Outcome::HttpError { status: 500, retry_after: None }
     }
 
     #[test]
@@ -157,16 +151,9 @@ mod tests {
         let policy = RetryPolicy::default();
         for attempt in 1..=3 {
             let verdict = decide(&policy, position(attempt, 1), &failure(), NOW, || 0.5);
-            assert_eq!(
-                verdict,
-                Verdict::RetryAt(NOW + Duration::from_secs(300)),
-                "{attempt}"
-            );
+            assert_eq!(verdict, Verdict::RetryAt(NOW + Duration::from_secs(300)), "{attempt}");
         }
-        assert_eq!(
-            decide(&policy, position(4, 1), &failure(), NOW, || 0.5),
-            Verdict::Exhausted
-        );
+        assert_eq!(decide(&policy, position(4, 1), &failure(), NOW, || 0.5), Verdict::Exhausted);
     }
 
     #[test]
@@ -174,14 +161,8 @@ mod tests {
         let policy = RetryPolicy::default();
         let reason = String::new;
         for outcome in [
-            Outcome::HttpError {
-                status: 302,
-                retry_after: None,
-            },
-            Outcome::HttpError {
-                status: 404,
-                retry_after: None,
-            },
+            Outcome::HttpError { status: 302, retry_after: None },
+            Outcome::HttpError { status: 404, retry_after: None },
             failure(),
             Outcome::Timeout { reason: reason() },
             Outcome::Connection { reason: reason() },
@@ -191,38 +172,20 @@ mod tests {
             assert!(matches!(verdict, Verdict::RetryAt(_)), "{outcome:?}");
         }
         let success = Outcome::Success { status: 204 };
-        assert_eq!(
-            decide(&policy, position(1, 1), &success, NOW, || 0.0),
-            Verdict::Delivered
-        );
+        assert_eq!(decide(&policy, position(1, 1), &success, NOW, || 0.0), Verdict::Delivered);
     }
 
     #[test]
     fn retry_switched_off_gives_up_at_once() {
-        let policy = RetryPolicy {
-            enabled: false,
-            ..RetryPolicy::default()
-        };
-        assert_eq!(
-            decide(&policy, position(1, 1), &failure(), NOW, || 0.0),
-            Verdict::Exhausted
-        );
-        let none = RetryPolicy {
-            max_retries: 0,
-            ..RetryPolicy::default()
-        };
-        assert_eq!(
-            decide(&none, position(1, 1), &failure(), NOW, || 0.0),
-            Verdict::Exhausted
-        );
+        let policy = RetryPolicy { enabled: false, ..RetryPolicy::default() };
+        assert_eq!(decide(&policy, position(1, 1), &failure(), NOW, || 0.0), Verdict::Exhausted);
+        let none = RetryPolicy { max_retries: 0, ..RetryPolicy::default() };
+        assert_eq!(decide(&none, position(1, 1), &failure(), NOW, || 0.0), Verdict::Exhausted);
     }
 
     #[test]
     fn gone_is_never_retried() {
-        let gone = Outcome::HttpError {
-            status: 410,
-            retry_after: None,
-        };
+        let gone = Outcome::HttpError { status: 410, retry_after: None };
         assert_eq!(
             decide(&RetryPolicy::default(), position(1, 1), &gone, NOW, || 0.0),
             Verdict::Gone
@@ -233,16 +196,10 @@ mod tests {
     fn throttled_delivery_waits_for_retry_after_and_at_least_a_second() {
         let policy = RetryPolicy::default();
         for (asked, wait) in [(0, 1), (120, 120), (900, 900)] {
-            let outcome = Outcome::HttpError {
-                status: 429,
-                retry_after: Some(Duration::from_secs(asked)),
-            };
+            let outcome =
+                Outcome::HttpError { status: 429, retry_after: Some(Duration::from_secs(asked)) };
             let verdict = decide(&policy, position(1, 1), &outcome, NOW, || 0.0);
-            assert_eq!(
-                verdict,
-                Verdict::RetryAt(NOW + Duration::from_secs(wait)),
-                "{asked}"
-            );
+            assert_eq!(verdict, Verdict::RetryAt(NOW + Duration::from_secs(wait)), "{asked}");
         }
     }
 
@@ -251,25 +208,18 @@ mod tests {
         let policy = RetryPolicy::default();
         let verdict = decide(&policy, position(5, 5), &failure(), NOW, || 0.0);
         assert!(matches!(verdict, Verdict::RetryAt(_)));
-        assert_eq!(
-            decide(&policy, position(8, 5), &failure(), NOW, || 0.0),
-            Verdict::Exhausted
-        );
+        assert_eq!(decide(&policy, position(8, 5), &failure(), NOW, || 0.0), Verdict::Exhausted);
     }
 
     #[test]
     fn exponential_backoff_doubles_up_to_its_maximum() {
         let policy = RetryPolicy {
             delay: Duration::from_secs(10),
-            backoff: Backoff::Exponential {
-                factor: 2.0,
-                delay_max: Duration::from_secs(60),
-            },
+            backoff: Backoff::Exponential { factor: 2.0, delay_max: Duration::from_secs(60) },
             ..RetryPolicy::default()
         };
-        let longest: Vec<_> = (1..=5)
-            .map(|retry| policy.delay_before(retry, 1.0).as_secs())
-            .collect();
+        let longest: Vec<_> =
+            (1..=5).map(|retry| policy.delay_before(retry, 1.0).as_secs()).collect();
         assert_eq!(longest, [10, 20, 40, 60, 60]);
         assert_eq!(policy.delay_before(3, 0.25), Duration::from_secs(10));
         assert_eq!(policy.delay_before(u32::MAX, 1.0), Duration::from_secs(60));

@@ -68,11 +68,7 @@ impl FromStr for SigningSecret {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let encoded = text.strip_prefix(PREFIX).ok_or(InvalidSigningSecret)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| InvalidSigningSecret)?;
-        if (24..=64).contains(&bytes.len()) {
-            Ok(Self(bytes))
-        } else {
-            Err(InvalidSigningSecret)
-        }
+        if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(InvalidSigningSecret) }
     }
 }
 
@@ -125,23 +121,11 @@ mod tests {
         let now = now();
         let signature = secret(7).sign("msg_1", now, BODY);
         assert!(accepted(&secret(7), "msg_1", now, BODY, &signature));
-        assert!(
-            !accepted(&secret(8), "msg_1", now, BODY, &signature),
-            "another secret"
-        );
-        assert!(
-            !accepted(&secret(7), "msg_2", now, BODY, &signature),
-            "another id"
-        );
-        assert!(
-            !accepted(&secret(7), "msg_1", now, b"{}", &signature),
-            "another body"
-        );
+        assert!(!accepted(&secret(8), "msg_1", now, BODY, &signature), "another secret");
+        assert!(!accepted(&secret(7), "msg_2", now, BODY, &signature), "another id");
+        assert!(!accepted(&secret(7), "msg_1", now, b"{}", &signature), "another body");
         let later = now + std::time::Duration::from_secs(1);
-        assert!(
-            !accepted(&secret(7), "msg_1", later, BODY, &signature),
-            "another time"
-        );
+        assert!(!accepted(&secret(7), "msg_1", later, BODY, &signature), "another time");
     }
 
     #[test]
@@ -164,11 +148,7 @@ mod tests {
     fn secret_is_24_to_64_bytes_in_base64_behind_whsec() {
         let of_length = |n: usize| format!("whsec_{}", STANDARD.encode(vec![1; n]));
         for (length, good) in [(23, false), (24, true), (64, true), (65, false)] {
-            assert_eq!(
-                of_length(length).parse::<SigningSecret>().is_ok(),
-                good,
-                "{length}"
-            );
+            assert_eq!(of_length(length).parse::<SigningSecret>().is_ok(), good, "{length}");
         }
         for bad in ["", "whsec_", "whsec_%", &of_length(32)[6..]] {
             assert!(bad.parse::<SigningSecret>().is_err(), "{bad}");

@@ -120,11 +120,7 @@ impl UrlTemplate {
     pub fn expand(&self, event: &Event) -> Result<Url, InvalidExpansion> {
         let (template, origin, open_from) = match &self.target {
             Target::Fixed(url) => return Ok(url.clone()),
-            Target::Tagged {
-                template,
-                origin,
-                open_from,
-            } => (template, origin, open_from),
+            Target::Tagged { template, origin, open_from } => (template, origin, open_from),
         };
         let text = template
             .expand(Self::EXPANDED_BYTES_MAX, |name| value_of(event, name))
@@ -193,20 +189,13 @@ impl FromStr for UrlTemplate {
                 return Err(InvalidTemplate::DotSegment);
             }
             let origin = Url::parse(&text[..authority_end]).map_err(InvalidTemplate::Url)?;
-            Target::Tagged {
-                template,
-                origin,
-                open_from,
-            }
+            Target::Tagged { template, origin, open_from }
         } else {
             let mut url = Url::parse(text).map_err(InvalidTemplate::Url)?;
             url.set_fragment(None);
             Target::Fixed(url)
         };
-        Ok(Self {
-            text: text.into(),
-            target,
-        })
+        Ok(Self { text: text.into(), target })
     }
 }
 
@@ -228,9 +217,7 @@ fn authority_end(text: &str) -> Result<usize, InvalidTemplate> {
     }
     let start = (scheme_end + 3).min(text.len());
     // Not within a tag: the / of `host{/path}` belongs to the tag, which stands in the host then.
-    let end = text[start..]
-        .find(['/', '?', '#', '{'])
-        .map_or(text.len(), |length| start + length);
+    let end = text[start..].find(['/', '?', '#', '{']).map_or(text.len(), |length| start + length);
     let authority = &text[start..end];
     if text[end..].starts_with('{') {
         return Err(InvalidTemplate::TagInAuthority);
@@ -253,10 +240,7 @@ fn has_dot_segment(text: &str) -> bool {
 fn is_dot_segment(segment: &str) -> bool {
     let mut rest = segment;
     let mut dots = 0;
-    while let Some(behind) = [".", "%2e", "%2E"]
-        .iter()
-        .find_map(|dot| rest.strip_prefix(dot))
-    {
+    while let Some(behind) = [".", "%2e", "%2E"].iter().find_map(|dot| rest.strip_prefix(dot)) {
         dots += 1;
         rest = behind;
     }
@@ -291,10 +275,7 @@ fn value_of<'e>(event: &'e Event, name: &str) -> Value<'e> {
     match name {
         EVENT_GUID => Value::Text(Cow::Owned(event.id.to_string())),
         EVENT_ID => Value::Text(Cow::Borrowed(event.name.as_str())),
-        _ => event
-            .variables
-            .get(name)
-            .map_or(Value::Undefined, value_of_json),
+        _ => event.variables.get(name).map_or(Value::Undefined, value_of_json),
     }
 }
 
@@ -305,11 +286,7 @@ fn value_of_json(json: &RawValue) -> Value<'_> {
         Some(b'n') => Value::Undefined,
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(json.get()) {
             Ok(items) => Value::List(
-                items
-                    .into_iter()
-                    .filter(|item| is_defined(item))
-                    .map(text_of)
-                    .collect(),
+                items.into_iter().filter(|item| is_defined(item)).map(text_of).collect(),
             ),
             Err(_) => Value::Text(text_of(json)),
         },

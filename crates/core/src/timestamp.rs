@@ -111,10 +111,7 @@ mod tests {
     #[test]
     fn shows_milliseconds_and_z_always() {
         assert_eq!(Timestamp::EPOCH.to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            Timestamp::from_ms(1_767_323_045_678).to_string(),
-            "2026-01-02T03:04:05.678Z"
-        );
+        assert_eq!(Timestamp::from_ms(1_767_323_045_678).to_string(), "2026-01-02T03:04:05.678Z");
     }
 
     #[test]

@@ -20,11 +20,7 @@ use ringback_core::{
 use uuid::Uuid;
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 192,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// The JSON text of any string.
@@ -63,10 +59,8 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 fn object(members: &std::collections::BTreeMap<String, String>) -> String {
-    let members: Vec<_> = members
-        .iter()
-        .map(|(name, value)| format!("{} : {value}", json_of(name)))
-        .collect();
+    let members: Vec<_> =
+        members.iter().map(|(name, value)| format!("{} : {value}", json_of(name))).collect();
     format!("{{\n{}\n}}", members.join(",\n"))
 }
 
@@ -101,10 +95,7 @@ prop_compose! {
 }
 
 fn event_with(members: &[(&str, &str)]) -> Event {
-    let members = members
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), json_of(text)))
-        .collect();
+    let members = members.iter().map(|(name, text)| ((*name).to_owned(), json_of(text))).collect();
     Event {
         id: EventId::from_uuid(Uuid::nil()),
         name: "A".parse().expect("a name"),
@@ -117,32 +108,21 @@ fn event_with(members: &[(&str, &str)]) -> Event {
 
 fn target() -> impl Strategy<Value = Target> {
     let numbers = prop_oneof![1..=9_u32, 1_u32..];
-    let parts = (
-        any::<u128>(),
-        any::<u32>(),
-        numbers.clone(),
-        numbers,
-        any::<u32>(),
-    );
+    let parts = (any::<u128>(), any::<u32>(), numbers.clone(), numbers, any::<u32>());
     parts.prop_map(|(callback, generation, a, b, deferrals)| {
         let number = |n| AttemptNumber::new(n).expect("at least 1");
         Target {
             callback: CallbackId::from_uuid(Uuid::from_u128(callback)),
             generation,
-            position: Position {
-                attempt: number(a.max(b)),
-                series_start: number(a.min(b)),
-            },
+            position: Position { attempt: number(a.max(b)), series_start: number(a.min(b)) },
             deferrals,
         }
     })
 }
 
 fn dispatches() -> impl Strategy<Value = Dispatch> {
-    let targets = prop_oneof![
-        Just(Targets::Matching),
-        vec(target(), 0..4).prop_map(Targets::These),
-    ];
+    let targets =
+        prop_oneof![Just(Targets::Matching), vec(target(), 0..4).prop_map(Targets::These),];
     let novelty = prop_oneof![Just(Novelty::New), Just(Novelty::PerhapsRepeated)];
     (event(), targets, novelty).prop_map(|(event, targets, novelty)| Dispatch {
         event: Arc::new(event),
@@ -194,10 +174,7 @@ fn disguises(address: Ipv4Addr) -> Vec<Ipv6Addr> {
         (0x2a00_1450 << 96) | (0x5efe << 32),
         (0x2a00_1450 << 96) | (0x0200_5efe << 32),
     ];
-    let mut all: Vec<_> = prefixes
-        .iter()
-        .map(|prefix| Ipv6Addr::from_bits(prefix | low))
-        .collect();
+    let mut all: Vec<_> = prefixes.iter().map(|prefix| Ipv6Addr::from_bits(prefix | low)).collect();
     all.push(Ipv6Addr::from_bits((0x2002 << 112) | (low << 80) | 1));
     all
 }

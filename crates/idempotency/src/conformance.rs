@@ -81,19 +81,10 @@ async fn claim_is_free_again_after_its_lease(harness: impl Harness) {
 async fn settled_attempt_is_said_to_be(harness: impl Harness) {
     let store = harness.store();
     let fence = granted(&*store, attempt(1, 1)).await;
-    store
-        .settle(&[(attempt(1, 1), fence)])
-        .await
-        .expect("settled");
+    store.settle(&[(attempt(1, 1), fence)]).await.expect("settled");
     harness.advance(LEASE * 2).await;
-    let answers = store
-        .claim(&[attempt(1, 1), attempt(1, 2)], LEASE)
-        .await
-        .expect("claimed");
-    assert!(
-        matches!(answers[..], [Claim::Settled, Claim::Granted(_)]),
-        "{answers:?}"
-    );
+    let answers = store.claim(&[attempt(1, 1), attempt(1, 2)], LEASE).await.expect("claimed");
+    assert!(matches!(answers[..], [Claim::Settled, Claim::Granted(_)]), "{answers:?}");
 }
 
 /// What was forgotten, held or settled, can be claimed.
@@ -101,10 +92,7 @@ async fn forgotten_attempt_is_free_again(harness: impl Harness) {
     let store = harness.store();
     let held = granted(&*store, attempt(1, 1)).await;
     let settled = granted(&*store, attempt(2, 1)).await;
-    store
-        .settle(&[(attempt(2, 1), settled)])
-        .await
-        .expect("settled");
+    store.settle(&[(attempt(2, 1), settled)]).await.expect("settled");
     let both = [(attempt(1, 1), held), (attempt(2, 1), settled)];
     store.forget(&both).await.expect("forgotten");
     granted(&*store, attempt(1, 1)).await;
@@ -121,10 +109,7 @@ async fn late_comer_does_not_touch_the_next_ones_claim(harness: impl Harness) {
     store.forget(&[(attempt(1, 1), late)]).await.expect("taken");
     let answers = store.claim(&[attempt(1, 1)], LEASE).await.expect("claimed");
     assert!(matches!(answers[..], [Claim::Held { .. }]), "{answers:?}");
-    store
-        .settle(&[(attempt(1, 1), current)])
-        .await
-        .expect("settled");
+    store.settle(&[(attempt(1, 1), current)]).await.expect("settled");
     let answers = store.claim(&[attempt(1, 1)], LEASE).await.expect("claimed");
     assert_eq!(answers, [Claim::Settled]);
 }
@@ -140,15 +125,10 @@ async fn first_request_is_new_and_a_repeat_in_progress(harness: impl Harness) {
 /// A completed request's answer is given to repeats, before and after a restart, to the letter.
 async fn repeat_of_a_completed_request_gets_its_answer(mut harness: impl Harness) {
     let answer = "{\"a\":\"é\\u0000 '\"}";
-    let done = Begun::Done {
-        answer: answer.to_owned(),
-    };
+    let done = Begun::Done { answer: answer.to_owned() };
     let store = harness.store();
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::New);
-    store
-        .complete(&header("a"), answer)
-        .await
-        .expect("completed");
+    store.complete(&header("a"), answer).await.expect("completed");
     assert_eq!(begin(&*store, &header("a"), "x").await, done);
     drop(store);
     harness.restart().await;
@@ -161,31 +141,17 @@ async fn repeat_with_other_contents_is_a_conflict(mut harness: impl Harness) {
     for key in ["done", "progress"] {
         assert_eq!(begin(&*store, &header(key), "x").await, Begun::New);
     }
-    store
-        .complete(&header("done"), "answer")
-        .await
-        .expect("completed");
+    store.complete(&header("done"), "answer").await.expect("completed");
     for key in ["done", "progress"] {
-        assert_eq!(
-            begin(&*store, &header(key), "y").await,
-            Begun::Conflict,
-            "{key}"
-        );
+        assert_eq!(begin(&*store, &header(key), "y").await, Begun::Conflict, "{key}");
     }
     drop(store);
     harness.restart().await;
     let store = harness.store();
     for key in ["done", "progress"] {
-        assert_eq!(
-            begin(&*store, &header(key), "y").await,
-            Begun::Conflict,
-            "{key}"
-        );
+        assert_eq!(begin(&*store, &header(key), "y").await, Begun::Conflict, "{key}");
     }
-    assert_eq!(
-        begin(&*store, &header("progress"), "x").await,
-        Begun::Unfinished
-    );
+    assert_eq!(begin(&*store, &header("progress"), "x").await, Begun::Unfinished);
 }
 
 /// An abandoned request never was, before and after a restart; its key may come with other contents.
@@ -196,16 +162,11 @@ async fn repeat_of_an_abandoned_request_is_new(mut harness: impl Harness) {
         store.abandon(&header(key)).await.expect("abandoned");
     }
     assert_eq!(begin(&*store, &header("a"), "y").await, Begun::New);
-    store
-        .complete(&header("a"), "second")
-        .await
-        .expect("completed");
+    store.complete(&header("a"), "second").await.expect("completed");
     drop(store);
     harness.restart().await;
     let store = harness.store();
-    let done = Begun::Done {
-        answer: "second".to_owned(),
-    };
+    let done = Begun::Done { answer: "second".to_owned() };
     assert_eq!(begin(&*store, &header("a"), "y").await, done);
     assert_eq!(begin(&*store, &header("b"), "z").await, Begun::New);
 }
@@ -220,37 +181,24 @@ async fn repeat_of_a_request_left_open_is_unfinished(mut harness: impl Harness) 
     assert_eq!(begin(&*store, &header("a"), "y").await, Begun::Conflict);
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::Unfinished);
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::InProgress);
-    store
-        .complete(&header("a"), "answer")
-        .await
-        .expect("completed");
+    store.complete(&header("a"), "answer").await.expect("completed");
     drop(store);
     harness.restart().await;
     let store = harness.store();
-    let done = Begun::Done {
-        answer: "answer".to_owned(),
-    };
+    let done = Begun::Done { answer: "answer".to_owned() };
     assert_eq!(begin(&*store, &header("a"), "x").await, done);
     assert_eq!(begin(&*store, &header("b"), "x").await, Begun::Unfinished);
 }
 
 /// A request that its process did not live to end is unfinished to a repeat.
 async fn request_cut_off_by_a_crash_is_unfinished(mut harness: impl Harness) {
-    assert_eq!(
-        begin(&*harness.store(), &header("a"), "x").await,
-        Begun::New
-    );
+    assert_eq!(begin(&*harness.store(), &header("a"), "x").await, Begun::New);
     harness.restart().await;
     let store = harness.store();
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::Unfinished);
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::InProgress);
-    store
-        .complete(&header("a"), "answer")
-        .await
-        .expect("completed");
-    let done = Begun::Done {
-        answer: "answer".to_owned(),
-    };
+    store.complete(&header("a"), "answer").await.expect("completed");
+    let done = Begun::Done { answer: "answer".to_owned() };
     assert_eq!(begin(&*store, &header("a"), "x").await, done);
 }
 
@@ -267,11 +215,7 @@ async fn one_of_many_at_once_is_new(harness: impl Harness) {
     let all = [one, two, three, four];
     let new = all.iter().filter(|begun| **begun == Begun::New).count();
     assert_eq!(new, 1, "{all:?}");
-    assert!(
-        all.iter()
-            .all(|begun| matches!(begun, Begun::New | Begun::InProgress)),
-        "{all:?}"
-    );
+    assert!(all.iter().all(|begun| matches!(begun, Begun::New | Begun::InProgress)), "{all:?}");
 }
 
 /// Keys of two accounts, of the instance, and event ids have nothing to do with each other.
@@ -279,24 +223,15 @@ async fn keys_are_told_apart_by_kind_and_account(harness: impl Harness) {
     let store = harness.store();
     let account = |name: &str| name.parse::<Account>().expect("a valid account");
     let id = EventId::from_parts(Timestamp::EPOCH, [1; 10]);
-    let header = |account, key: &str| RequestKey::Header {
-        account,
-        key: key.to_owned(),
-    };
+    let header = |account, key: &str| RequestKey::Header { account, key: key.to_owned() };
     let keys = [
         header(Some(account("acme")), "a"),
         header(Some(account("other")), "a"),
         header(None, "a"),
         header(None, "acme:a"),
         header(Some(account("acme")), &id.to_string()),
-        RequestKey::Event {
-            account: account("acme"),
-            id,
-        },
-        RequestKey::Event {
-            account: account("other"),
-            id,
-        },
+        RequestKey::Event { account: account("acme"), id },
+        RequestKey::Event { account: account("other"), id },
         header(None, "it's \"odd\" \u{1F4E3} %_"),
     ];
     for key in &keys {
@@ -311,26 +246,18 @@ async fn keys_are_told_apart_by_kind_and_account(harness: impl Harness) {
 async fn key_is_forgotten_after_its_time(mut harness: impl Harness) {
     let keep = Duration::from_millis(1_000);
     let store = harness.store();
-    let begun = store
-        .begin(&header("short"), "x", keep)
-        .await
-        .expect("begun");
+    let begun = store.begin(&header("short"), "x", keep).await.expect("begun");
     assert_eq!(begun, Begun::New);
     assert_eq!(begin(&*store, &header("long"), "x").await, Begun::New);
     for key in ["short", "long"] {
-        store
-            .complete(&header(key), "answer")
-            .await
-            .expect("completed");
+        store.complete(&header(key), "answer").await.expect("completed");
     }
     drop(store);
     harness.restart().await;
     harness.advance(keep).await;
     let store = harness.store();
     assert_eq!(begin(&*store, &header("short"), "y").await, Begun::New);
-    let done = Begun::Done {
-        answer: "answer".to_owned(),
-    };
+    let done = Begun::Done { answer: "answer".to_owned() };
     assert_eq!(begin(&*store, &header("long"), "x").await, done);
 }
 
@@ -354,8 +281,5 @@ fn attempt(delivery: u8, attempt: u32) -> AttemptKey {
 }
 
 fn header(key: &str) -> RequestKey {
-    RequestKey::Header {
-        account: None,
-        key: key.to_owned(),
-    }
+    RequestKey::Header { account: None, key: key.to_owned() }
 }

@@ -22,8 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_runtime::Clock;
-use ringback_sqlite::{Database, Participant, Rank, Wake};
-use sqlx::SqliteConnection;
+use ringback_sqlite::{Database, Participant, Rank, Script, Wake};
 
 use self::claims::Claims;
 use self::requests::{Beginning, Change, Known, Requests, name};
@@ -84,20 +83,10 @@ impl Embedded {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, ringback_sqlite::Error> {
         rows::set_up(&mut *database.writer().await).await?;
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wake: database.wake().clone(),
-        });
-        let keys = Keys {
-            shared: Arc::clone(&shared),
-            batch: Vec::new(),
-        };
+        let shared = Arc::new(Shared { state: Mutex::default(), wake: database.wake().clone() });
+        let keys = Keys { shared: Arc::clone(&shared), batch: Vec::new() };
         database.join(Rank::Idempotency, Box::new(keys));
-        Ok(Arc::new(Self {
-            database,
-            shared,
-            clock,
-        }))
+        Ok(Arc::new(Self { database, shared, clock }))
     }
 
     /// Deletes expired request keys, and forgets requests that were given up on. How many keys it were. They are
@@ -112,9 +101,7 @@ impl Embedded {
         loop {
             let step = {
                 let mut connection = self.database.writer().await;
-                rows::delete_expired(&mut connection, now, EXPIRE_STEP)
-                    .await
-                    .map_err(failed)?
+                rows::delete_expired(&mut connection, now, EXPIRE_STEP).await.map_err(failed)?
             };
             expired += step;
             if step < EXPIRE_STEP {
@@ -133,10 +120,7 @@ impl Idempotency for Embedded {
     async fn claim(&self, attempts: &[AttemptKey], lease: Duration) -> Result<Vec<Claim>, Error> {
         let now = self.clock.now();
         let claims = &mut self.shared.lock().claims;
-        Ok(attempts
-            .iter()
-            .map(|attempt| claims.claim(*attempt, lease, now))
-            .collect())
+        Ok(attempts.iter().map(|attempt| claims.claim(*attempt, lease, now)).collect())
     }
 
     async fn settle(&self, attempts: &[(AttemptKey, Fence)]) -> Result<(), Error> {
@@ -164,27 +148,14 @@ impl Idempotency for Embedded {
     ) -> Result<Begun, Error> {
         let key = name(key);
         let now = self.clock.now();
-        let beginning = Beginning {
-            key: &key,
-            fingerprint,
-            expires: now + keep,
-            now,
-        };
+        let beginning = Beginning { key: &key, fingerprint, expires: now + keep, now };
         let known = self.shared.requests()?.requests.begin(beginning);
         let begun = match known {
             Known::Begun(begun) => begun,
             Known::AskDisk => {
-                let _reserved = Reserved {
-                    shared: &self.shared,
-                    key: &key,
-                };
-                let stored = rows::find(self.database.readers(), &key)
-                    .await
-                    .map_err(failed)?;
-                self.shared
-                    .requests()?
-                    .requests
-                    .looked_up(beginning, stored)
+                let _reserved = Reserved { shared: &self.shared, key: &key };
+                let stored = rows::find(self.database.readers(), &key).await.map_err(failed)?;
+                self.shared.requests()?.requests.looked_up(beginning, stored)
             }
         };
         if matches!(begun, Begun::New | Begun::Unfinished) {
@@ -194,10 +165,7 @@ impl Idempotency for Embedded {
     }
 
     async fn complete(&self, key: &RequestKey, answer: &str) -> Result<(), Error> {
-        self.shared
-            .requests()?
-            .requests
-            .complete(&name(key), answer);
+        self.shared.requests()?.requests.complete(&name(key), answer);
         self.shared.wake.wake();
         Ok(())
     }
@@ -237,18 +205,14 @@ struct Keys {
     batch: Vec<Change>,
 }
 
-#[async_trait]
 impl Participant for Keys {
     fn gather(&mut self) -> bool {
         self.batch = self.shared.lock().requests.take_changes();
         !self.batch.is_empty()
     }
 
-    async fn write(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), ringback_sqlite::Error> {
-        Ok(rows::write(connection, &self.batch).await?)
+    fn write(&mut self, script: &mut Script<'_>) -> Result<(), ringback_sqlite::Error> {
+        rows::write(script, &self.batch)
     }
 
     fn settle(&mut self, committed: Result<(), &ringback_sqlite::Error>) {

@@ -93,7 +93,10 @@ impl Ingest {
             Err(_) => self.idempotency.leave_open(&request_key).await,
         };
         if let Err(error) = ended {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an Idempotency-Key was not kept");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an Idempotency-Key was not kept"
+            );
         }
         reply
     }
@@ -121,8 +124,8 @@ impl Ingest {
                 let limit = self.event_bytes_max;
                 return Err(vec![FieldError::new("", format!("larger than {limit} bytes"))]);
             }
-            let event: NewEvent = ringback_api::parse(text.as_bytes())
-                .map_err(|problem| field_errors(&problem))?;
+            let event: NewEvent =
+                ringback_api::parse(text.as_bytes()).map_err(|problem| field_errors(&problem))?;
             self.check(event, submission.caller)
         };
         Ok(Parsed::Many(items.into_iter().map(|raw| item(raw.get())).collect()))
@@ -302,9 +305,7 @@ impl Candidate {
     fn decide(self, begun: Begun) -> Decision {
         match begun {
             Begun::New => Decision::Take(self),
-            Begun::Unfinished => {
-                Decision::Take(Self { novelty: Novelty::PerhapsRepeated, ..self })
-            }
+            Begun::Unfinished => Decision::Take(Self { novelty: Novelty::PerhapsRepeated, ..self }),
             // Whatever the second one says: the same id is the same event.
             Begun::Done { .. } | Begun::Conflict => Decision::Repeat(self.event.id),
             Begun::InProgress => {
@@ -368,4 +369,3 @@ fn no_idempotency(error: &ringback_idempotency::Error) -> Problem {
     tracing::error!(error = error as &dyn std::error::Error, "can't tell repeats apart");
     Problem::unavailable("repeated requests can't be told apart right now", Duration::from_secs(1))
 }
-

@@ -28,9 +28,7 @@ impl FromRef<Shared> for Arc<Keys> {
 
 /// `POST /v1/events`.
 pub fn router(ingest: Arc<Ingest>) -> Router {
-    Router::new()
-        .route("/v1/events", post(accept_events))
-        .with_state(Shared(ingest))
+    Router::new().route("/v1/events", post(accept_events)).with_state(Shared(ingest))
 }
 
 /// What [`router`] serves, described.
@@ -67,11 +65,8 @@ async fn accept_events(
 ) -> Result<Response, Problem> {
     ringback_api::require_json(&headers)?;
     let body = ringback_api::read_body(&headers, body, BODY_BYTES_MAX).await?;
-    let submission = Submission {
-        caller: &caller,
-        idempotency_key: idempotency_key(&headers)?,
-        body: &body,
-    };
+    let submission =
+        Submission { caller: &caller, idempotency_key: idempotency_key(&headers)?, body: &body };
     let reply = ingest.accept(submission).await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((StatusCode::ACCEPTED, json, reply.to_json()).into_response())
@@ -81,6 +76,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key)),
-        _ => Err(Problem::malformed("the Idempotency-Key header is 1 to 255 visible ASCII characters")),
+        _ => Err(Problem::malformed(
+            "the Idempotency-Key header is 1 to 255 visible ASCII characters",
+        )),
     }
 }

@@ -99,10 +99,7 @@ struct Connection {
 ///
 /// # Source
 /// <https://no-color.org>
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape that clap asks of a parser"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "the shape that clap asks of a parser")]
 fn not_empty(value: &str) -> Result<bool, std::convert::Infallible> {
     Ok(!value.is_empty())
 }
@@ -125,9 +122,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             output::remark(format_args!("ringback: {error:#}"));
-            error
-                .downcast_ref::<Failure>()
-                .map_or(ExitCode::FAILURE, Failure::exit_code)
+            error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, Failure::exit_code)
         }
     }
 }
@@ -146,11 +141,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 impl Connection {
     fn open(&self) -> anyhow::Result<Session> {
         let form = if self.json { Form::Json } else { Form::People };
-        let colour = if self.no_color {
-            Colour::Never
-        } else {
-            Colour::OnTerminal
-        };
+        let colour = if self.no_color { Colour::Never } else { Colour::OnTerminal };
         Ok(Session {
             client: Client::new(&self.url, self.key()?)?,
             out: Output::new(form, colour),
@@ -169,10 +160,9 @@ impl Connection {
         }
         let path = self.data_dir.join(ADMIN_KEY_FILE);
         match std::fs::read_to_string(&path) {
-            Ok(key) => Ok(client::Key {
-                value: key.trim().to_owned(),
-                origin: path.display().to_string(),
-            }),
+            Ok(key) => {
+                Ok(client::Key { value: key.trim().to_owned(), origin: path.display().to_string() })
+            }
             Err(error) => Err(Failure::NoKey { path, error }.into()),
         }
     }
@@ -202,9 +192,7 @@ mod tests {
             "ringback callbacks --url http://a.example --json list",
         ] {
             let parsed = Ringback::try_parse_from(line.split(' ')).expect(line);
-            let Command::Callbacks(call) = parsed.command else {
-                panic!("{line}")
-            };
+            let Command::Callbacks(call) = parsed.command else { panic!("{line}") };
             assert_eq!(call.connection.url.as_str(), "http://a.example/", "{line}");
             assert!(call.connection.json, "{line}");
         }
@@ -214,9 +202,7 @@ mod tests {
     fn a_server_and_a_callback_each_have_their_url() {
         let line = "ringback callbacks add http://b.example --url http://a.example";
         let parsed = Ringback::try_parse_from(line.split(' ')).expect(line);
-        let Command::Callbacks(call) = parsed.command else {
-            panic!("{line}")
-        };
+        let Command::Callbacks(call) = parsed.command else { panic!("{line}") };
         assert_eq!(call.connection.url.as_str(), "http://a.example/");
     }
 

@@ -76,7 +76,9 @@ async fn show(
     mut attempts: broadcast::Receiver<Arc<LiveAttempt>>,
 ) -> anyhow::Result<()> {
     print("\nRingback demo: one receiver, one callback, twenty events. Some fail at first.\n");
-    print(&format!("Retries come after {RETRY_DELAY_SECONDS} s here, so that you can watch; the default is 300 s.\n\n"));
+    print(&format!(
+        "Retries come after {RETRY_DELAY_SECONDS} s here, so that you can watch; the default is 300 s.\n\n"
+    ));
     let callback = serde_json::json!({
         "url": format!("http://{receiver}/comments/{{COMMENT_ID}}"),
         "account": "demo",
@@ -104,7 +106,9 @@ async fn show(
         match live.delivery.state {
             DeliveryState::Delivered => delivered += 1,
             DeliveryState::Pending { .. } => {}
-            DeliveryState::Exhausted | DeliveryState::Cancelled(_) => bail!("event {number} was given up on"),
+            DeliveryState::Exhausted | DeliveryState::Cancelled(_) => {
+                bail!("event {number} was given up on")
+            }
         }
     }
     print(&format!(
@@ -119,14 +123,18 @@ fn line(live: &LiveAttempt, number: usize) -> String {
     let met = match &live.attempt.outcome {
         Outcome::Success { status } => format!("{status} delivered"),
         Outcome::HttpError { status, .. } => format!("{status} failed"),
-        Outcome::Timeout { reason } | Outcome::Connection { reason } | Outcome::Blocked { reason } => reason.clone(),
+        Outcome::Timeout { reason }
+        | Outcome::Connection { reason }
+        | Outcome::Blocked { reason } => reason.clone(),
     };
     let next = match live.delivery.state {
         DeliveryState::Pending { next_attempt_at, .. } => {
             let wait = next_attempt_at.since(live.attempt.started_at);
             format!(" · next attempt in {:.1} s", wait.as_secs_f64())
         }
-        DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Cancelled(_) => String::new(),
+        DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Cancelled(_) => {
+            String::new()
+        }
     };
     let duration = live.attempt.duration.as_secs_f64() * 1_000.0;
     let started_at = live.attempt.started_at.to_string();
@@ -156,7 +164,11 @@ struct Api {
 }
 
 impl Api {
-    async fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+    async fn post(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
         let answer = self
             .client
             .post(format!("{}{path}", self.url))
@@ -194,7 +206,10 @@ async fn start_receiver() -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn receive(State(visits): State<Visits>, Form(fields): Form<HashMap<String, String>>) -> Response {
+async fn receive(
+    State(visits): State<Visits>,
+    Form(fields): Form<HashMap<String, String>>,
+) -> Response {
     let id: u32 = fields.get("COMMENT_ID").and_then(|id| id.parse().ok()).unwrap_or_default();
     let visit = {
         let mut visits = visits.lock().expect("nobody panics holding it");
@@ -216,7 +231,8 @@ struct TemporaryDirectory(PathBuf);
 impl TemporaryDirectory {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("ringback-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("{} can't be made", path.display()))?;
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("{} can't be made", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -11,9 +11,9 @@ use axum::routing::any;
 use ringback_core::secret::Secret;
 
 use crate::exit::Failure;
+use crate::key_files;
 use crate::process::{self, Process};
 use crate::settings::{Given, Openness, Settings};
-use crate::key_files;
 
 /// Runs until Ctrl-C or SIGTERM.
 ///
@@ -43,7 +43,9 @@ fn welcome(address: SocketAddr, key: &Secret, data_dir: &str) -> String {
     };
     let callback = curl(
         "/v1/callbacks",
-        &format!(r#"{{"url":"{url}/dev/receiver","account":"acme","events":["COMMENT_*"],"format":"json"}}"#),
+        &format!(
+            r#"{{"url":"{url}/dev/receiver","account":"acme","events":["COMMENT_*"],"format":"json"}}"#
+        ),
     );
     let event = curl(
         "/v1/events",
@@ -71,7 +73,8 @@ async fn receive(request: Request) -> StatusCode {
     const SHOWN_BYTES_MAX: usize = 4 * 1024;
 
     let (parts, body) = request.into_parts();
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
     let Ok(body) = axum::body::to_bytes(body, 1024 * 1024).await else {
         return StatusCode::PAYLOAD_TOO_LARGE;
     };

@@ -28,7 +28,10 @@ pub(crate) async fn run(
         let clean = async {
             delete_history(&ports, retention).await;
             if let Err(error) = claims.expire().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old keys are not deleted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old keys are not deleted"
+                );
             }
             ports.clock.sleep_until(ports.clock.now() + INTERVAL).await;
         };
@@ -47,7 +50,10 @@ async fn delete_history(ports: &Ports, retention: Duration) {
             Ok(0) => break,
             Ok(events) => deleted += events,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old history is not deleted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old history is not deleted"
+                );
                 return;
             }
         }

@@ -87,7 +87,8 @@ mod tests {
         let master = master_key(directory.path()).expect("made").to_base64();
         assert_eq!(master, master_key(directory.path()).expect("read").to_base64());
         for file in [ADMIN_KEY_FILE, "master-key"] {
-            let mode = fs::metadata(directory.path().join(file)).expect("there").permissions().mode();
+            let mode =
+                fs::metadata(directory.path().join(file)).expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
     }

@@ -55,9 +55,7 @@ pub(crate) struct Listening {
 /// # Errors
 /// A log filter that can't be read.
 pub(crate) fn start_logs(settings: &Settings) -> Result<(), Failure> {
-    telemetry::start(settings.log_format, &settings.log)
-        .context("log")
-        .map_err(Failure::Usage)
+    telemetry::start(settings.log_format, &settings.log).context("log").map_err(Failure::Usage)
 }
 
 /// Resolves once the process is asked to stop: SIGTERM, or Ctrl-C.
@@ -101,12 +99,7 @@ impl Process {
                 .context("the idempotency store can't be opened")?;
         let bootstrap = settings.admin_key.as_ref().map(KeyHash::of);
         let keys = Keys::new(store.clone(), bootstrap);
-        let ports = Ports {
-            broker: queue.clone(),
-            store,
-            idempotency: claims.clone(),
-            clock,
-        };
+        let ports = Ports { broker: queue.clone(), store, idempotency: claims.clone(), clock };
         Ok(Self { settings, database, queue, claims, ports, keys, sender })
     }
 

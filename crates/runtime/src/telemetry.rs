@@ -31,7 +31,9 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), InvalidFilter> {
         .with_writer(std::io::stderr)
         .with_timer(SystemTime);
     match format {
-        LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Pretty => {
+            lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     Ok(())

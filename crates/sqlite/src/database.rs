@@ -12,13 +12,15 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Error;
+use crate::thread::CommitThread;
 use crate::writer::{Participant, Participants, Rank, Wake};
 
 /// The one SQLite file of an embedded Ringback.
 pub struct Database {
     readers: SqlitePool,
     writer: Mutex<SqliteConnection>,
-    participants: Participants,
+    commits: CommitThread,
+    participants: std::sync::Mutex<Participants>,
     wake: Wake,
     /// Held as long as the file is open; the system lets go of it however the process ends.
     _lock: File,
@@ -30,37 +32,29 @@ impl Database {
     /// # Errors
     /// [`Error::InUse`] if another process has it, [`Error::Directory`] if it can't be made or written.
     pub async fn open(directory: &Path) -> Result<Arc<Self>, Error> {
-        let in_directory = |source| Error::Directory {
-            path: directory.to_owned(),
-            source,
-        };
+        let in_directory = |source| Error::Directory { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(in_directory)?;
         let lock = lock(directory)?;
+        let file = directory.join("ringback.db");
         let options = SqliteConnectOptions::new()
-            .filename(directory.join("ringback.db"))
+            .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(false)
             .busy_timeout(Duration::from_secs(5))
-            // A statement of many rows keeps a journal of its own: in a file, that is one made and deleted a commit.
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("journal_size_limit", "67108864")
-            .pragma("cache_size", "-32768");
+            .pragma("cache_size", "-4096");
         let writer = SqliteConnection::connect_with(&options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
-            .connect_with(
-                options
-                    .pragma("query_only", "true")
-                    .pragma("cache_size", "-4096"),
-            )
+            .connect_with(options.pragma("query_only", "true"))
             .await?;
         Ok(Arc::new(Self {
             readers,
             writer: Mutex::new(writer),
-            participants: Participants::default(),
+            commits: CommitThread::start(&file)?,
+            participants: std::sync::Mutex::default(),
             wake: Wake::default(),
             _lock: lock,
         }))
@@ -79,6 +73,19 @@ impl Database {
         self.writer.lock().await
     }
 
+    /// Lets the file grow to this many pages, as if the disk were full then: for tests.
+    ///
+    /// # Errors
+    /// [`Error`] if SQLite refuses.
+    #[doc(hidden)]
+    pub async fn limit_pages(&self, pages: u32) -> Result<(), Error> {
+        let limit = format!("PRAGMA max_page_count = {pages}");
+        let mut writer = self.writer().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(limit.clone())).execute(&mut *writer).await?;
+        self.commits.run(move |connection| connection.execute_batch(&limit)).await??;
+        Ok(())
+    }
+
     /// Lets somebody's writes share the commits. Before [`run_writer`](Self::run_writer) starts.
     pub fn join(&self, rank: Rank, participant: Box<dyn Participant>) {
         let mut participants = self.participants.lock().expect("nobody panics holding it");
@@ -91,16 +98,17 @@ impl Database {
         &self.wake
     }
 
-    pub(crate) fn take_participants(&self) -> Vec<(Rank, Box<dyn Participant>)> {
+    pub(crate) fn commits(&self) -> &CommitThread {
+        &self.commits
+    }
+
+    pub(crate) fn take_participants(&self) -> Participants {
         std::mem::take(&mut self.participants.lock().expect("nobody panics holding it"))
     }
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {
-    let in_directory = |source| Error::Directory {
-        path: directory.to_owned(),
-        source,
-    };
+    let in_directory = |source| Error::Directory { path: directory.to_owned(), source };
     let path = directory.join("ringback.lock");
     let file = File::options()
         .create(true)
@@ -110,53 +118,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
         .map_err(in_directory)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse {
-            path: directory.to_owned(),
-        }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse { path: directory.to_owned() }),
         Err(std::fs::TryLockError::Error(source)) => Err(in_directory(source)),
-    }
-}
-
-/// Splits rows into chunks of a few fixed sizes, each with the SQL text for that size.
-///
-/// A statement with many rows costs a tenth of as many statements. But each text is prepared once and kept: texts for
-/// every possible number of rows would push each other out, so there are nine, the powers of two.
-///
-/// `head` ends before the first row (`INSERT INTO t (a, b) VALUES `), `columns` is the number of placeholders of a row
-/// (`(?,?)`), `tail` follows the last row, without placeholders.
-///
-/// Placeholders are `?` and not `$1`: SQLite looks for the name of each numbered one along a list of all, so that
-/// binding 4,096 of them takes milliseconds.
-pub fn multi_row<'a, T>(
-    rows: &'a [T],
-    head: &'static str,
-    columns: usize,
-    tail: &'static str,
-) -> impl Iterator<Item = (String, &'a [T])> {
-    const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
-
-    let mut rest = rows;
-    std::iter::from_fn(move || {
-        let size = *SIZES.iter().find(|size| **size <= rest.len())?;
-        let (chunk, others) = rest.split_at(size);
-        rest = others;
-        let row = format!("({})", vec!["?"; columns].join(","));
-        let sql = format!("{head}{}{tail}", vec![row; size].join(","));
-        Some((sql, chunk))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_have_few_sizes() {
-        let rows: Vec<u32> = (0..74).collect();
-        let chunks: Vec<_> = multi_row(&rows, "INSERT INTO t (a, b) VALUES ", 2, "").collect();
-        let sizes: Vec<_> = chunks.iter().map(|(_, rows)| rows.len()).collect();
-        assert_eq!(sizes, [64, 8, 2]);
-        assert_eq!(chunks[2].0, "INSERT INTO t (a, b) VALUES (?,?),(?,?)");
-        assert_eq!(chunks[1].0.matches("(?,?)").count(), 8);
     }
 }

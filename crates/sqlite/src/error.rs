@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// What SQLite, or the system, said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// The embedded database could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,10 +25,10 @@ pub enum Error {
     },
     /// The disk is full: nothing was written, nothing is lost.
     #[error("the disk is full")]
-    Full(#[source] sqlx::Error),
+    Full(#[source] Cause),
     /// Anything else that SQLite says.
     #[error("the embedded database failed")]
-    Sqlite(#[source] sqlx::Error),
+    Sqlite(#[source] Cause),
     /// The writer has stopped, as the process does.
     #[error("the embedded database is shutting down")]
     Stopped,
@@ -37,12 +40,20 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         // SQLITE_FULL is 13; SQLITE_IOERR_WRITE (778) is what a write past a file-size limit gives.
-        let code = error
-            .as_database_error()
-            .and_then(|e| e.code().map(std::borrow::Cow::into_owned));
+        let code =
+            error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match code.as_deref() {
-            Some("13" | "778") => Self::Full(error),
-            _ => Self::Sqlite(error),
+            Some("13" | "778") => Self::Full(Box::new(error)),
+            _ => Self::Sqlite(Box::new(error)),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error().map(|error| error.extended_code) {
+            Some(13 | 778) => Self::Full(Box::new(error)),
+            _ => Self::Sqlite(Box::new(error)),
         }
     }
 }

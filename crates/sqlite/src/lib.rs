@@ -14,8 +14,11 @@
 
 mod database;
 mod error;
+mod script;
+mod thread;
 mod writer;
 
-pub use database::{Database, multi_row};
-pub use error::Error;
+pub use database::Database;
+pub use error::{Cause, Error};
+pub use script::{Script, Values};
 pub use writer::{Participant, Rank, Wake};

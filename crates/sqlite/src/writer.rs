@@ -1,28 +1,27 @@
 //! The one writer: gathers, commits, tells.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use ringback_runtime::Shutdown;
-use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
-use crate::{Database, Error};
+use crate::script::transaction;
+use crate::{Database, Error, Script};
 
 /// Somebody whose writes share the commits: the queue, the history, the idempotency store.
-#[async_trait]
 pub trait Participant: Send + 'static {
     /// Takes what is waiting, or a good part of it, as the next batch. False if there is nothing.
     ///
     /// What is not taken must be announced again with [`Wake::wake`].
     fn gather(&mut self) -> bool;
 
-    /// Writes the batch, in a transaction that others share.
+    /// Writes the batch, in a transaction that others share. It is called on the thread of the commits, and must not
+    /// wait for anything.
     ///
     /// # Errors
     /// Rolls the transaction back. It may then be called again with the same batch, in a transaction of its own.
-    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), Error>;
+    fn write(&mut self, script: &mut Script<'_>) -> Result<(), Error>;
 
     /// Tells whoever waits for the batch what became of it, and forgets the batch. Called once for each [`gather`]
     /// that returned true.
@@ -79,14 +78,15 @@ impl Wake {
     }
 }
 
-pub(crate) type Participants = Mutex<Vec<(Rank, Box<dyn Participant>)>>;
+pub(crate) type Participants = Vec<(Rank, Box<dyn Participant>)>;
 
 impl Database {
     /// Commits what participants have waiting until asked to stop, and then until nothing is left, so that what was
     /// handed in before the request is on disk.
     ///
     /// # Errors
-    /// None: a failed commit is told to those who wait for it, and the next one is tried.
+    /// A commit that fails is told to those who wait for it, and the next one is tried. Only if the thread of the
+    /// commits is gone there is no next one.
     pub async fn run_writer(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Error> {
         let mut participants = self.take_participants();
         participants.sort_by_key(|(rank, _)| *rank);
@@ -95,58 +95,61 @@ impl Database {
                 () = self.wake().woken() => {}
                 () = shutdown.requested() => break,
             }
-            self.commit(&mut participants).await;
+            self.commit(&mut participants).await?;
         }
         // A failure ends it too: what is kept for another try would keep a full disk's process from ever stopping.
-        while self.commit(&mut participants).await == Commit::Done {}
+        while self.commit(&mut participants).await? == Commit::Done {}
         Ok(())
     }
 
-    async fn commit(&self, participants: &mut [(Rank, Box<dyn Participant>)]) -> Commit {
-        let mut batch: Vec<&mut Box<dyn Participant>> = Vec::new();
-        for (_, participant) in participants {
+    async fn commit(&self, participants: &mut Participants) -> Result<Commit, Error> {
+        let mut gathered = Vec::new();
+        for (place, (_, participant)) in participants.iter_mut().enumerate() {
             if participant.gather() {
-                batch.push(participant);
+                gathered.push(place);
             }
         }
-        if batch.is_empty() {
-            return Commit::Idle;
+        if gathered.is_empty() {
+            return Ok(Commit::Idle);
         }
-        let together = self.commit_together(&mut batch).await;
-        if together.is_ok() || batch.len() == 1 {
-            for participant in batch {
-                participant.settle(together.as_ref().copied());
+        let together = self.commit_together(participants, &gathered).await?;
+        if together.is_ok() || gathered.len() == 1 {
+            for place in gathered {
+                participants[place].1.settle(together.as_ref().copied());
             }
-            return if together.is_ok() {
-                Commit::Done
-            } else {
-                Commit::Failed
-            };
+            return Ok(if together.is_ok() { Commit::Done } else { Commit::Failed });
         }
         // One batch that can't be written must not take the others along for ever. Highest rank first: what was handed
         // in first must not become durable last, should the process die between two of these.
-        for participant in batch.into_iter().rev() {
-            let alone = self.commit_together(&mut [&mut *participant]).await;
-            participant.settle(alone.as_ref().copied());
+        for place in gathered.into_iter().rev() {
+            let alone = self.commit_together(participants, &[place]).await?;
+            participants[place].1.settle(alone.as_ref().copied());
         }
-        Commit::Failed
+        Ok(Commit::Failed)
     }
 
-    /// The transaction is opened and closed by hand: SQLite ends it by itself on some errors (a full disk is one), and
-    /// sqlx's own count of open transactions does not notice, after which it refuses to begin another.
-    async fn commit_together(&self, batch: &mut [&mut Box<dyn Participant>]) -> Result<(), Error> {
-        let mut connection = self.writer().await;
-        // IMMEDIATE: it is going to write, and must not find out half-way that it may not.
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
-        let written = write_and_commit(&mut connection, batch).await;
-        if written.is_err()
-            && let Err(error) = sqlx::query("ROLLBACK").execute(&mut *connection).await
-        {
-            tracing::debug!(%error, "nothing left to roll back");
-        }
-        written
+    /// Writes the batches of those at these places in one transaction. The participants go to the thread and back.
+    ///
+    /// # Errors
+    /// The outer one: the thread is gone, and the participants with it. The inner one: nothing is written.
+    async fn commit_together(
+        &self,
+        participants: &mut Participants,
+        places: &[usize],
+    ) -> Result<Result<(), Error>, Error> {
+        // Two connections write to the file: while the other one does, this one would wait with the thread blocked.
+        let _alone = self.writer().await;
+        let mut away = std::mem::take(participants);
+        let places = places.to_vec();
+        let commit = move |connection: &rusqlite::Connection| {
+            let written = transaction(connection, |script| {
+                places.iter().try_for_each(|place| away[*place].1.write(script))
+            });
+            (away, written)
+        };
+        let (back, written) = self.commits().run(commit).await?;
+        *participants = back;
+        Ok(written)
     }
 }
 
@@ -159,15 +162,4 @@ enum Commit {
     Done,
     /// Some of it is not.
     Failed,
-}
-
-async fn write_and_commit(
-    connection: &mut SqliteConnection,
-    batch: &mut [&mut Box<dyn Participant>],
-) -> Result<(), Error> {
-    for participant in batch {
-        participant.write(connection).await?;
-    }
-    sqlx::query("COMMIT").execute(connection).await?;
-    Ok(())
 }

@@ -5,10 +5,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use ringback_runtime::Shutdown;
-use ringback_sqlite::{Database, Error, Participant, Rank, Wake};
-use sqlx::SqliteConnection;
+use ringback_sqlite::{Database, Error, Participant, Rank, Script, Wake};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,14 +16,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// What a participant does, in the order it did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
-    Committed {
-        by: &'static str,
-        texts: Vec<String>,
-    },
-    Failed {
-        by: &'static str,
-        is_full: bool,
-    },
+    Committed { by: &'static str, texts: Vec<String> },
+    Failed { by: &'static str, is_full: bool },
 }
 
 /// Writes texts; one that is `fail` can't be written.
@@ -36,24 +28,22 @@ struct Writes {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
-#[async_trait]
 impl Participant for Writes {
     fn gather(&mut self) -> bool {
         self.batch = std::mem::take(&mut self.inbox.lock().expect("not poisoned"));
         !self.batch.is_empty()
     }
 
-    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
+    fn write(&mut self, script: &mut Script<'_>) -> Result<(), Error> {
         for text in &self.batch {
             let sql = if text == "fail" {
-                "INSERT INTO nowhere VALUES ($1)"
+                "INSERT INTO nowhere VALUES (?)"
             } else {
-                "INSERT INTO written (text) VALUES ($1)"
+                "INSERT INTO written (text) VALUES (?)"
             };
-            sqlx::query(sql)
-                .bind(text.as_str())
-                .execute(&mut *connection)
-                .await?;
+            script.run(sql, |values| {
+                values.text(Some(text));
+            })?;
         }
         Ok(())
     }
@@ -61,16 +51,10 @@ impl Participant for Writes {
     fn settle(&mut self, committed: Result<(), &Error>) {
         let texts = std::mem::take(&mut self.batch);
         let seen = match committed {
-            Ok(()) => Seen::Committed {
-                by: self.name,
-                texts,
-            },
+            Ok(()) => Seen::Committed { by: self.name, texts },
             Err(error) => {
                 assert_eq!(error.share().is_full(), error.is_full(), "shared alike");
-                Seen::Failed {
-                    by: self.name,
-                    is_full: error.is_full(),
-                }
+                Seen::Failed { by: self.name, is_full: error.is_full() }
             }
         };
         self.seen.send(seen).expect("the test listens");
@@ -98,47 +82,23 @@ impl Fixture {
         let (sender, seen) = mpsc::unbounded_channel();
         let (queue, history) = <(Arc<Mutex<_>>, Arc<Mutex<_>>)>::default();
         // In the wrong order on purpose: the rank decides.
-        for (rank, name, inbox) in [
-            (Rank::History, "history", &history),
-            (Rank::Queue, "queue", &queue),
-        ] {
+        for (rank, name, inbox) in
+            [(Rank::History, "history", &history), (Rank::Queue, "queue", &queue)]
+        {
             let inbox = Arc::clone(inbox);
-            let writes = Writes {
-                name,
-                inbox,
-                batch: Vec::new(),
-                seen: sender.clone(),
-            };
+            let writes = Writes { name, inbox, batch: Vec::new(), seen: sender.clone() };
             database.join(rank, Box::new(writes));
         }
         let wake = database.wake().clone();
         let shutdown = Shutdown::new();
-        Self {
-            database,
-            wake,
-            queue,
-            history,
-            seen,
-            shutdown,
-            _directory: directory,
-        }
+        Self { database, wake, queue, history, seen, shutdown, _directory: directory }
     }
 
     fn put(&self, queue: &[&str], history: &[&str]) {
-        let owned = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| (*text).to_owned())
-                .collect::<Vec<_>>()
-        };
-        self.queue
-            .lock()
-            .expect("not poisoned")
-            .extend(owned(queue));
-        self.history
-            .lock()
-            .expect("not poisoned")
-            .extend(owned(history));
+        let owned =
+            |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        self.queue.lock().expect("not poisoned").extend(owned(queue));
+        self.history.lock().expect("not poisoned").extend(owned(history));
         self.wake.wake();
     }
 
@@ -160,10 +120,7 @@ impl Fixture {
 }
 
 fn committed(by: &'static str, text: &str) -> Seen {
-    Seen::Committed {
-        by,
-        texts: vec![text.to_owned()],
-    }
+    Seen::Committed { by, texts: vec![text.to_owned()] }
 }
 
 #[tokio::test]
@@ -184,18 +141,8 @@ async fn batch_that_cannot_be_written_takes_no_other_along() {
     let _writer = fixture.run();
     // The higher rank first: what was handed in first must not be durable last.
     assert_eq!(fixture.seen().await, committed("history", "b"));
-    assert_eq!(
-        fixture.seen().await,
-        Seen::Failed {
-            by: "queue",
-            is_full: false
-        }
-    );
-    assert_eq!(
-        fixture.written().await,
-        ["b"],
-        "`a` was rolled back with `fail`"
-    );
+    assert_eq!(fixture.seen().await, Seen::Failed { by: "queue", is_full: false });
+    assert_eq!(fixture.written().await, ["b"], "`a` was rolled back with `fail`");
     fixture.put(&["c"], &[]);
     assert_eq!(fixture.seen().await, committed("queue", "c"));
 }
@@ -205,30 +152,15 @@ async fn full_disk_is_told_as_such_and_passes() {
     let mut fixture = Fixture::new().await;
     let _writer = fixture.run();
     let large = "x".repeat(1_000_000);
-    limit_pages(&fixture, "50").await;
+    limit_pages(&fixture, 50).await;
     // More than once: SQLite ends the transaction by itself each time.
     for _ in 0..3 {
         fixture.put(&[&large], &[&large]);
-        assert_eq!(
-            fixture.seen().await,
-            Seen::Failed {
-                by: "history",
-                is_full: true
-            }
-        );
-        assert_eq!(
-            fixture.seen().await,
-            Seen::Failed {
-                by: "queue",
-                is_full: true
-            }
-        );
-        assert!(
-            fixture.written().await.is_empty(),
-            "nothing is half-written"
-        );
+        assert_eq!(fixture.seen().await, Seen::Failed { by: "history", is_full: true });
+        assert_eq!(fixture.seen().await, Seen::Failed { by: "queue", is_full: true });
+        assert!(fixture.written().await.is_empty(), "nothing is half-written");
     }
-    limit_pages(&fixture, "1000000").await;
+    limit_pages(&fixture, 1_000_000).await;
     fixture.put(&["a"], &[]);
     assert_eq!(fixture.seen().await, committed("queue", "a"));
     assert_eq!(fixture.written().await, ["a"]);
@@ -251,9 +183,7 @@ async fn directory_in_use_is_refused_until_it_is_let_go() {
     let refused = Database::open(directory.path()).await.map(drop);
     assert!(matches!(refused, Err(Error::InUse { .. })), "{refused:?}");
     drop(database);
-    Database::open(directory.path())
-        .await
-        .expect("it is free again");
+    Database::open(directory.path()).await.expect("it is free again");
 }
 
 #[tokio::test]
@@ -268,11 +198,6 @@ async fn directory_that_cannot_be_made_is_named() {
     assert_eq!(path, file.join("data"));
 }
 
-async fn limit_pages(fixture: &Fixture, pages: &str) {
-    let sql = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    let mut connection = fixture.database.writer().await;
-    sqlx::raw_sql(sql)
-        .execute(&mut *connection)
-        .await
-        .expect("it is valid");
+async fn limit_pages(fixture: &Fixture, pages: u32) {
+    fixture.database.limit_pages(pages).await.expect("it is valid");
 }

@@ -21,9 +21,7 @@ const TOGETHER: u64 = 4;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let deliveries: u64 = std::env::args()
-        .nth(1)
-        .map_or(Ok(100_000), |text| text.parse())?;
+    let deliveries: u64 = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
     let database = Database::open(directory.path()).await?;
     let key = MasterKey::from_random([7; 32]);
@@ -58,10 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let each = |total: f64| total / written as f64;
     println!("{:.0} deliveries/s", 1.0 / each(seconds));
-    println!(
-        "{:.1} µs CPU a delivery (building it is part of that)",
-        each(cpu) * 1e6
-    );
+    println!("{:.1} µs CPU a delivery (building it is part of that)", each(cpu) * 1e6);
     println!("{} bytes of disk a delivery", bytes / written);
     Ok(())
 }
@@ -70,12 +65,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 fn cpu_seconds() -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: f64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .flat_map(str::parse::<f64>)
-        .sum();
+    let ticks: f64 =
+        after_name.split_whitespace().skip(11).take(2).flat_map(str::parse::<f64>).sum();
     Ok(ticks / 100.0)
 }
 
@@ -118,10 +109,7 @@ fn records(number: u64) -> [HistoryRecord; 2] {
                 ("user-agent", "Ringback/0.1.0"),
                 ("webhook-id", "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21"),
                 ("webhook-timestamp", "1767323045"),
-                (
-                    "webhook-signature",
-                    "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
-                ),
+                ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
                 ("ringback-callback", "018bcfe5-6800-7303-8303-030303030303"),
                 ("ringback-attempt", "1"),
             ]),
@@ -141,10 +129,7 @@ fn records(number: u64) -> [HistoryRecord; 2] {
     };
     [
         HistoryRecord::Event(Arc::new(event)),
-        HistoryRecord::Delivery {
-            delivery: Arc::new(delivery),
-            attempt: Some(Arc::new(attempt)),
-        },
+        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: Some(Arc::new(attempt)) },
     ]
 }
 
@@ -155,8 +140,5 @@ const VARIABLES: &str = r#"{"COMMENT_ID":178,"COMMENT":"Needs more cowbell","PRO
 "URL":"https://acme.example.com/projects/4711/assets/815/comments/178"}"#;
 
 fn pairs<N: From<&'static str>>(pairs: &[(&'static str, &str)]) -> Vec<(N, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (N::from(name), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| (N::from(name), (*value).to_owned())).collect()
 }

@@ -93,8 +93,5 @@ pub fn sample_history(number: u32) -> Vec<HistoryRecord> {
     let delivery = samples::delivery(&event, &samples::callback(1), state, 1);
     let response = samples::response(200, b"ok");
     let attempt = samples::attempt(&delivery, 1, samples::success(), Some(response));
-    vec![
-        samples::event_record(&event),
-        samples::delivery_record(&delivery, Some(attempt)),
-    ]
+    vec![samples::event_record(&event), samples::delivery_record(&delivery, Some(attempt))]
 }

@@ -58,10 +58,7 @@ impl FromStr for Cursor {
         if id.is_empty() || id.len() > 200 {
             return Err(InvalidCursor);
         }
-        Ok(Self {
-            at: Timestamp::from_ms(ms),
-            id: id.to_owned(),
-        })
+        Ok(Self { at: Timestamp::from_ms(ms), id: id.to_owned() })
     }
 }
 

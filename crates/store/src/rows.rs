@@ -8,10 +8,10 @@ mod json;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use ringback_core::Timestamp;
 use serde::de::DeserializeOwned;
+use uuid::fmt::Hyphenated;
 
 use crate::Error;
 
@@ -32,7 +32,7 @@ pub(crate) trait Columns {
 /// Collects the values of a statement, in the order of its placeholders.
 pub(crate) trait Bind {
     /// A text; none is NULL.
-    fn text(&mut self, value: Option<Arc<str>>);
+    fn text<T: AsRef<str>>(&mut self, value: Option<T>);
 
     /// A number; none is NULL.
     fn number(&mut self, value: Option<i64>);
@@ -50,21 +50,15 @@ impl<'r, R: Columns> Row<'r, R> {
     }
 
     fn unreadable(&self, column: &str, why: impl fmt::Display) -> Error {
-        Error::Unreadable {
-            table: self.table,
-            detail: format!("column `{column}`: {why}"),
-        }
+        Error::Unreadable { table: self.table, detail: format!("column `{column}`: {why}") }
     }
 
     fn optional_text(&self, column: &str) -> Result<Option<&'r str>, Error> {
-        self.columns
-            .text(column)
-            .map_err(|error| self.unreadable(column, error))
+        self.columns.text(column).map_err(|error| self.unreadable(column, error))
     }
 
     fn text(&self, column: &str) -> Result<&'r str, Error> {
-        self.optional_text(column)?
-            .ok_or_else(|| self.unreadable(column, "it is NULL"))
+        self.optional_text(column)?.ok_or_else(|| self.unreadable(column, "it is NULL"))
     }
 
     /// A number of whatever size the value needs.
@@ -72,10 +66,7 @@ impl<'r, R: Columns> Row<'r, R> {
     where
         T: TryFrom<i64, Error: fmt::Display>,
     {
-        let number = self
-            .columns
-            .number(column)
-            .map_err(|error| self.unreadable(column, error))?;
+        let number = self.columns.number(column).map_err(|error| self.unreadable(column, error))?;
         let sized = number.map(T::try_from).transpose();
         sized.map_err(|error| self.unreadable(column, error))
     }
@@ -84,8 +75,7 @@ impl<'r, R: Columns> Row<'r, R> {
     where
         T: TryFrom<i64, Error: fmt::Display>,
     {
-        self.optional_number(column)?
-            .ok_or_else(|| self.unreadable(column, "it is NULL"))
+        self.optional_number(column)?.ok_or_else(|| self.unreadable(column, "it is NULL"))
     }
 
     fn time(&self, column: &str) -> Result<Timestamp, Error> {
@@ -93,9 +83,7 @@ impl<'r, R: Columns> Row<'r, R> {
     }
 
     fn parsed<T: FromStr<Err: fmt::Display>>(&self, column: &str) -> Result<T, Error> {
-        self.text(column)?
-            .parse()
-            .map_err(|error| self.unreadable(column, error))
+        self.text(column)?.parse().map_err(|error| self.unreadable(column, error))
     }
 
     fn optional_parsed<T: FromStr<Err: fmt::Display>>(
@@ -119,7 +107,16 @@ impl<'r, R: Columns> Row<'r, R> {
 }
 
 /// A typed id as text, without a detour over the heap.
-fn id_text(id: uuid::Uuid) -> Arc<str> {
-    let mut buffer = uuid::Uuid::encode_buffer();
-    Arc::from(&*id.hyphenated().encode_lower(&mut buffer))
+fn id_text(id: uuid::Uuid) -> IdText {
+    let mut text = IdText([0; Hyphenated::LENGTH]);
+    id.hyphenated().encode_lower(&mut text.0);
+    text
+}
+
+struct IdText([u8; Hyphenated::LENGTH]);
+
+impl AsRef<str> for IdText {
+    fn as_ref(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits and hyphens")
+    }
 }

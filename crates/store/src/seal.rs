@@ -48,14 +48,9 @@ impl MasterKey {
         let mut sealed = vec![0; NONCE_BYTES];
         getrandom::fill(&mut sealed).expect("the system always has random bytes once it is up");
         let nonce = XNonce::try_from(&*sealed).expect("as long as a nonce is");
-        let payload = Payload {
-            msg: text.reveal().as_bytes(),
-            aad: place.as_bytes(),
-        };
-        let ciphertext = self
-            .cipher()
-            .encrypt(&nonce, payload)
-            .expect("far below the cipher's 256 GiB");
+        let payload = Payload { msg: text.reveal().as_bytes(), aad: place.as_bytes() };
+        let ciphertext =
+            self.cipher().encrypt(&nonce, payload).expect("far below the cipher's 256 GiB");
         sealed.extend_from_slice(&ciphertext);
         format!("{VERSION}{}", STANDARD.encode(sealed))
     }
@@ -66,17 +61,9 @@ impl MasterKey {
         let bytes = STANDARD.decode(encoded).map_err(|_| Unopened)?;
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES).ok_or(Unopened)?;
         let nonce = XNonce::try_from(nonce).map_err(|_| Unopened)?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: place.as_bytes(),
-        };
-        let text = self
-            .cipher()
-            .decrypt(&nonce, payload)
-            .map_err(|_| Unopened)?;
-        String::from_utf8(text)
-            .map(Secret::new)
-            .map_err(|_| Unopened)
+        let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
+        let text = self.cipher().decrypt(&nonce, payload).map_err(|_| Unopened)?;
+        String::from_utf8(text).map(Secret::new).map_err(|_| Unopened)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -121,10 +108,7 @@ mod tests {
     #[test]
     fn sealed_text_opens_neither_elsewhere_nor_with_another_key_nor_damaged() {
         let sealed = key(1).seal(PLACE, &Secret::new("open sesame"));
-        assert_eq!(
-            key(1).open("callback/2/authorization", &sealed),
-            Err(Unopened)
-        );
+        assert_eq!(key(1).open("callback/2/authorization", &sealed), Err(Unopened));
         assert_eq!(key(2).open(PLACE, &sealed), Err(Unopened));
         for (index, _) in sealed.char_indices() {
             let mut damaged = sealed.clone().into_bytes();

@@ -43,25 +43,19 @@ pub(crate) const API_KEY_COLUMNS: &str = "id, description, account, hash, create
 pub(crate) const INSERT_API_KEY: &str = "INSERT INTO api_key (id, description, account, hash, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const DELETE_API_KEY: &str = "DELETE FROM api_key WHERE id = $1";
 
-// History, written: each statement is a head, as many rows as there are, and a tail.
+// History, written.
 
 pub(crate) const EVENT_COLUMNS: &str = "id, account, name, time_ms, accepted_at_ms, variables";
-pub(crate) const INSERT_EVENT: Insert = Insert {
-    head: "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables) VALUES ",
-    columns: 6,
-    tail: " ON CONFLICT (id, account) DO NOTHING",
-};
+pub(crate) const INSERT_EVENT: &str = "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id, account) DO NOTHING";
 
 pub(crate) const DELIVERY_COLUMNS: &str = "id, event_id, event_name, account, callback_id, generation, \
      status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms";
-pub(crate) const INSERT_DELIVERY: Insert = Insert {
-    head: "INSERT INTO delivery (id, event_id, event_name, account, callback_id, generation, \
-           status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms) VALUES ",
-    columns: 12,
-    tail: INSERT_DELIVERY_TAIL,
-};
-/// Says the same as [`crate::rows::replaces`].
-pub(crate) const INSERT_DELIVERY_TAIL: &str = " ON CONFLICT (id) DO UPDATE SET \
+/// Its condition says the same as [`crate::rows::replaces`].
+pub(crate) const INSERT_DELIVERY: &str = "INSERT INTO delivery (id, event_id, event_name, account, callback_id, \
+     generation, status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+     ON CONFLICT (id) DO UPDATE SET \
      status = excluded.status, reason = excluded.reason, next_attempt_at_ms = excluded.next_attempt_at_ms, \
      attempts = excluded.attempts, updated_at_ms = excluded.updated_at_ms \
      WHERE excluded.attempts > delivery.attempts \
@@ -71,23 +65,11 @@ pub(crate) const INSERT_DELIVERY_TAIL: &str = " ON CONFLICT (id) DO UPDATE SET \
 pub(crate) const ATTEMPT_COLUMNS: &str = "delivery_id, number, started_at_ms, duration_ms, method, url, \
      request_headers, format, outcome, status, retry_after_ms, error, response_headers, response_body, \
      response_body_is_base64, response_body_is_truncated";
-pub(crate) const INSERT_ATTEMPT: Insert = Insert {
-    head: "INSERT INTO attempt (delivery_id, number, started_at_ms, duration_ms, method, url, \
-           request_headers, format, outcome, status, retry_after_ms, error, response_headers, response_body, \
-           response_body_is_base64, response_body_is_truncated) VALUES ",
-    columns: 16,
-    tail: " ON CONFLICT (delivery_id, number) DO NOTHING",
-};
-
-/// A statement that adds many rows.
-pub(crate) struct Insert {
-    /// Up to the first row.
-    pub(crate) head: &'static str,
-    /// Of one row.
-    pub(crate) columns: usize,
-    /// After the last row.
-    pub(crate) tail: &'static str,
-}
+pub(crate) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (delivery_id, number, started_at_ms, duration_ms, \
+     method, url, request_headers, format, outcome, status, retry_after_ms, error, response_headers, \
+     response_body, response_body_is_base64, response_body_is_truncated) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+     ON CONFLICT (delivery_id, number) DO NOTHING";
 
 // History, deleted.
 
@@ -109,11 +91,7 @@ pub(crate) struct Statement<B> {
 
 impl<B: Bind + Default> Statement<B> {
     fn new(sql: impl Into<String>) -> Self {
-        Self {
-            sql: sql.into(),
-            values: B::default(),
-            bound: 0,
-        }
+        Self { sql: sql.into(), values: B::default(), bound: 0 }
     }
 
     fn push(&mut self, sql: &'static str) -> &mut Self {
@@ -127,9 +105,9 @@ impl<B: Bind + Default> Statement<B> {
         self.sql.push_str(&self.bound.to_string());
     }
 
-    fn text(&mut self, value: impl Into<Arc<str>>) -> &mut Self {
+    fn text(&mut self, value: impl AsRef<str>) -> &mut Self {
         self.placeholder();
-        self.values.text(Some(value.into()));
+        self.values.text(Some(value));
         self
     }
 
@@ -142,8 +120,7 @@ impl<B: Bind + Default> Statement<B> {
     fn texts(&mut self, values: &[Arc<str>]) -> &mut Self {
         self.push("(");
         for (index, value) in values.iter().enumerate() {
-            self.push(if index == 0 { "" } else { "," })
-                .text(Arc::clone(value));
+            self.push(if index == 0 { "" } else { "," }).text(Arc::clone(value));
         }
         self.push(")")
     }
@@ -158,24 +135,16 @@ impl<B: Bind + Default> Statement<B> {
     /// The part of a list that was asked for: newest first, `time` being its column of time.
     fn page(mut self, time: &'static str, span: Span<'_>, limit: usize) -> Self {
         if let Some(since) = span.since {
-            self.push(" AND ")
-                .push(time)
-                .push(" >= ")
-                .number(since.ms());
+            self.push(" AND ").push(time).push(" >= ").number(since.ms());
         }
         if let Some(until) = span.until {
             self.push(" AND ").push(time).push(" < ").number(until.ms());
         }
         if let Some(cursor) = span.after {
-            self.push(" AND (")
-                .push(time)
-                .push(", id) < (")
-                .number(cursor.at.ms());
+            self.push(" AND (").push(time).push(", id) < (").number(cursor.at.ms());
             self.push(", ").text(cursor.id.as_str()).push(")");
         }
-        self.push(" ORDER BY ")
-            .push(time)
-            .push(" DESC, id DESC LIMIT ");
+        self.push(" ORDER BY ").push(time).push(" DESC, id DESC LIMIT ");
         self.number(i64::try_from(limit).unwrap_or(i64::MAX));
         self
     }
@@ -194,18 +163,10 @@ pub(crate) fn callbacks<B: Bind + Default>(
     limit: usize,
     after: Option<&Cursor>,
 ) -> Statement<B> {
-    let mut statement = Statement::new(format!(
-        "SELECT {CALLBACK_COLUMNS} FROM callback WHERE 1 = 1"
-    ));
+    let mut statement =
+        Statement::new(format!("SELECT {CALLBACK_COLUMNS} FROM callback WHERE 1 = 1"));
     statement.of_account(query.account.as_ref());
-    statement.page(
-        "created_at_ms",
-        Span {
-            after,
-            ..Span::default()
-        },
-        limit,
-    )
+    statement.page("created_at_ms", Span { after, ..Span::default() }, limit)
 }
 
 /// Of several accounts' events with the same id, the newest.
@@ -226,15 +187,7 @@ pub(crate) fn events<B: Bind + Default>(
     if let Some(name) = &query.name {
         statement.push(" AND name = ").text(name.as_str());
     }
-    statement.page(
-        "accepted_at_ms",
-        Span {
-            since: query.since,
-            until: query.until,
-            after,
-        },
-        limit,
-    )
+    statement.page("accepted_at_ms", Span { since: query.since, until: query.until, after }, limit)
 }
 
 pub(crate) fn deliveries<B: Bind + Default>(
@@ -242,14 +195,11 @@ pub(crate) fn deliveries<B: Bind + Default>(
     limit: usize,
     after: Option<&Cursor>,
 ) -> Statement<B> {
-    let mut statement = Statement::new(format!(
-        "SELECT {DELIVERY_COLUMNS} FROM delivery WHERE 1 = 1"
-    ));
+    let mut statement =
+        Statement::new(format!("SELECT {DELIVERY_COLUMNS} FROM delivery WHERE 1 = 1"));
     statement.of_account(query.account.as_ref());
     if let Some(callback) = query.callback {
-        statement
-            .push(" AND callback_id = ")
-            .text(callback.to_string());
+        statement.push(" AND callback_id = ").text(callback.to_string());
     }
     if let Some(event) = query.event {
         statement.push(" AND event_id = ").text(event.to_string());
@@ -257,15 +207,7 @@ pub(crate) fn deliveries<B: Bind + Default>(
     if let Some(status) = query.status {
         statement.push(status_is(status));
     }
-    statement.page(
-        "created_at_ms",
-        Span {
-            since: query.since,
-            until: query.until,
-            after,
-        },
-        limit,
-    )
+    statement.page("created_at_ms", Span { since: query.since, until: query.until, after }, limit)
 }
 
 /// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.
@@ -316,8 +258,7 @@ impl<B: Bind + Default> Statement<B> {
     fn pairs(&mut self, columns: &'static str, pairs: &[(Arc<str>, Arc<str>)]) {
         self.push(columns).push(" IN (VALUES ");
         for (index, (first, second)) in pairs.iter().enumerate() {
-            self.push(if index == 0 { "(" } else { ",(" })
-                .text(Arc::clone(first));
+            self.push(if index == 0 { "(" } else { ",(" }).text(Arc::clone(first));
             self.push(",").text(Arc::clone(second)).push(")");
         }
         self.push(")");

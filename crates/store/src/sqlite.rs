@@ -54,12 +54,7 @@ impl SqliteStore {
         let configuration = Configuration::open(Arc::clone(&database), key).await?;
         let recorder = Recorder::join(&database);
         let writes = TaskGroup::new();
-        Ok(Arc::new(Self {
-            database,
-            configuration,
-            recorder,
-            writes,
-        }))
+        Ok(Arc::new(Self { database, configuration, recorder, writes }))
     }
 
     /// Does what writes to its end, even if the caller goes away: a request whose client hangs up is dropped, and that
@@ -73,9 +68,7 @@ impl SqliteStore {
             // A caller that is gone needs no answer.
             let _ = answer.send(work.await);
         });
-        answered
-            .await
-            .map_err(|_| Error::from(ringback_sqlite::Error::Stopped))?
+        answered.await.map_err(|_| Error::from(ringback_sqlite::Error::Stopped))?
     }
 }
 
@@ -84,8 +77,7 @@ impl Store for SqliteStore {
     async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
         let callback = callback.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.create_callback(&callback).await })
-            .await
+        self.to_the_end(async move { to.create_callback(&callback).await }).await
     }
 
     async fn update_callback(
@@ -95,14 +87,12 @@ impl Store for SqliteStore {
     ) -> Result<bool, Error> {
         let callback = callback.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.update_callback(&callback, read_at).await })
-            .await
+        self.to_the_end(async move { to.update_callback(&callback, read_at).await }).await
     }
 
     async fn delete_callback(&self, id: CallbackId, now: Timestamp) -> Result<bool, Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.delete_callback(id, now).await })
-            .await
+        self.to_the_end(async move { to.delete_callback(id, now).await }).await
     }
 
     async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error> {
@@ -125,8 +115,7 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<(), Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.disable_gone_callback(id, known_at, now).await })
-            .await
+        self.to_the_end(async move { to.disable_gone_callback(id, known_at, now).await }).await
     }
 
     async fn callback_changes(
@@ -143,14 +132,12 @@ impl Store for SqliteStore {
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
         let key = key.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.create_api_key(&key).await })
-            .await
+        self.to_the_end(async move { to.create_api_key(&key).await }).await
     }
 
     async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.delete_api_key(id).await })
-            .await
+        self.to_the_end(async move { to.delete_api_key(id).await }).await
     }
 
     async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
@@ -212,9 +199,7 @@ impl Store for SqliteStore {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        sqlx::query(sql::READ_META)
-            .fetch_one(self.database.readers())
-            .await?;
+        sqlx::query(sql::READ_META).fetch_one(self.database.readers()).await?;
         // One statement is a transaction by itself.
         let mut writer = self.database.writer().await;
         sqlx::query(sql::TOUCH_META).execute(&mut *writer).await?;

@@ -33,9 +33,7 @@ impl Certificate {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "Ringback test authority");
+        authority.distinguished_name.push(DnType::CommonName, "Ringback test authority");
         let authority_pem = authority.self_signed(&authority_key)?.pem();
 
         let names: &[&str] = match kind {
@@ -50,11 +48,7 @@ impl Certificate {
         }
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &Issuer::new(authority, authority_key))?;
-        Ok(Self {
-            chain: vec![certificate.der().clone()],
-            key: key.serialize_der(),
-            authority_pem,
-        })
+        Ok(Self { chain: vec![certificate.der().clone()], key: key.serialize_der(), authority_pem })
     }
 
     /// The certificate of the authority in PEM: who trusts it trusts this certificate.

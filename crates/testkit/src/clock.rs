@@ -51,15 +51,8 @@ impl ManualClock {
     /// One that says `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        let state = State {
-            now: start,
-            sleepers: BTreeMap::new(),
-            arrivals: 0,
-        };
-        Self(Arc::new(Shared {
-            state: Mutex::new(state),
-            slept: Notify::new(),
-        }))
+        let state = State { now: start, sleepers: BTreeMap::new(), arrivals: 0 };
+        Self(Arc::new(Shared { state: Mutex::new(state), slept: Notify::new() }))
     }
 
     /// Moves the time on and wakes those whose time has come, the earliest first.
@@ -141,10 +134,7 @@ impl Clock for ManualClock {
             state.sleepers.insert(key, wake);
             (key, woken)
         };
-        let _sleeper = Sleeper {
-            shared: &self.0,
-            key,
-        };
+        let _sleeper = Sleeper { shared: &self.0, key };
         self.0.slept.notify_waiters();
         // Its sender lives in the map until it is used, or until `_sleeper` drops after this.
         let _ = woken.await;
@@ -153,9 +143,7 @@ impl Clock for ManualClock {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("nothing panics while it holds the clock")
+        self.state.lock().expect("nothing panics while it holds the clock")
     }
 }
 
@@ -195,19 +183,14 @@ mod tests {
         for seconds in [20, 10, 30] {
             let (clock, woken) = (clock.clone(), woken.clone());
             tokio::spawn(async move {
-                clock
-                    .sleep_until(start() + Duration::from_secs(seconds))
-                    .await;
+                clock.sleep_until(start() + Duration::from_secs(seconds)).await;
                 woken.send(seconds).expect("the test waits");
             });
         }
         let earliest = clock.wait_for_sleepers(3, SOON).await;
         assert_eq!(earliest, start() + Duration::from_secs(10));
         clock.advance(Duration::from_secs(20));
-        assert_eq!(
-            (order.recv().await, order.recv().await),
-            (Some(10), Some(20))
-        );
+        assert_eq!((order.recv().await, order.recv().await), (Some(10), Some(20)));
         assert_eq!(clock.sleepers(), 1);
         assert!(order.try_recv().is_err());
         clock.advance_to(start() + Duration::from_secs(30));

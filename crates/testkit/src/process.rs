@@ -54,8 +54,7 @@ impl Launch {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(earlier, _)| earlier != name);
-        self.environment
-            .push((name.into(), value.as_ref().to_owned()));
+        self.environment.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -85,12 +84,7 @@ impl Launch {
         tokio::spawn(copy(stdout, output.clone(), progress.clone()));
         tokio::spawn(copy(stderr, output.clone(), progress.clone()));
         let id = child.id().context("a process just started has an id")?;
-        Ok(Process {
-            child,
-            id,
-            output,
-            progress,
-        })
+        Ok(Process { child, id, output, progress })
     }
 
     /// Starts it, and waits for a line of its output that holds `marker`. Gives what stands after the marker.
@@ -159,10 +153,9 @@ impl Process {
         });
         match found.await {
             Ok(Some(rest)) => Ok(rest),
-            Ok(None) => bail!(
-                "the process ended without saying `{marker}`:\n{}",
-                self.output.tail()
-            ),
+            Ok(None) => {
+                bail!("the process ended without saying `{marker}`:\n{}", self.output.tail())
+            }
             Err(_) => bail!("no `{marker}` after {deadline:?}:\n{}", self.output.tail()),
         }
     }
@@ -182,10 +175,8 @@ impl Process {
     pub async fn terminate(&self) -> anyhow::Result<()> {
         // The shell's own `kill`: safe Rust has no other without one more dependency.
         let id = self.child.id().context("the process is gone already")?;
-        let status = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &id.to_string()])
-            .status()
-            .await?;
+        let status =
+            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id.to_string()]).status().await?;
         ensure!(status.success(), "kill -TERM {id}: {status}");
         Ok(())
     }
@@ -199,16 +190,11 @@ impl Process {
         let ended = tokio::time::timeout(deadline, async {
             let status = self.child.wait().await;
             let said_all = progress.wait_for(|progress| progress.is_over()).await;
-            said_all
-                .map(|_| status)
-                .context("the tasks that copy output hold on to its progress")
+            said_all.map(|_| status).context("the tasks that copy output hold on to its progress")
         });
         match ended.await {
             Ok(status) => status?.context("waiting for a process"),
-            Err(_) => bail!(
-                "the process still runs after {deadline:?}:\n{}",
-                self.output.tail()
-            ),
+            Err(_) => bail!("the process still runs after {deadline:?}:\n{}", self.output.tail()),
         }
     }
 
@@ -229,15 +215,9 @@ impl Process {
         const TICK: Duration = Duration::from_millis(10);
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
         // The name, in brackets, may hold blanks: fields are counted from behind it. utime and stime are 14 and 15.
-        let (_, fields) = stat
-            .rsplit_once(") ")
-            .context("/proc/<pid>/stat has a name in brackets")?;
-        let ticks: u32 = fields
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .map(|n| n.parse().unwrap_or(0))
-            .sum();
+        let (_, fields) =
+            stat.rsplit_once(") ").context("/proc/<pid>/stat has a name in brackets")?;
+        let ticks: u32 = fields.split(' ').skip(11).take(2).map(|n| n.parse().unwrap_or(0)).sum();
         let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
         Ok(Usage {
             cpu: TICK * ticks,
@@ -250,11 +230,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "--- process {} said last:\n{}---",
-                self.id,
-                self.output.tail()
-            );
+            eprintln!("--- process {} said last:\n{}---", self.id, self.output.tail());
         }
     }
 }
@@ -262,9 +238,7 @@ impl Drop for Process {
 fn status_bytes(status: &str, field: &str) -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: u64 = kib
-        .with_context(|| format!("/proc/<pid>/status has {field}"))?
-        .parse()?;
+    let kib: u64 = kib.with_context(|| format!("/proc/<pid>/status has {field}"))?.parse()?;
     Ok(kib * 1024)
 }
 
@@ -277,14 +251,9 @@ struct Output {
 
 impl Output {
     fn create() -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("ringback-test-output-")
-            .tempdir()?;
+        let directory = tempfile::Builder::new().prefix("ringback-test-output-").tempdir()?;
         let file = File::create(Self::path(&directory))?;
-        Ok(Self {
-            file: Arc::new(Mutex::new(file)),
-            directory: Arc::new(directory),
-        })
+        Ok(Self { file: Arc::new(Mutex::new(file)), directory: Arc::new(directory) })
     }
 
     fn path(directory: &TempDir) -> PathBuf {
@@ -292,10 +261,7 @@ impl Output {
     }
 
     fn write(&self, line: &[u8]) {
-        let mut file = self
-            .file
-            .lock()
-            .expect("nothing panics while it holds the file");
+        let mut file = self.file.lock().expect("nothing panics while it holds the file");
         // Output that can't be kept must not stop the process that is under test.
         let _ = file.write_all(line);
     }
@@ -308,21 +274,14 @@ impl Output {
     /// What stands after `marker` in the first line that holds it.
     fn after(&self, marker: &str) -> Option<String> {
         let output = self.read();
-        output
-            .lines()
-            .find_map(|line| line.split_once(marker))
-            .map(|(_, rest)| rest.to_owned())
+        output.lines().find_map(|line| line.split_once(marker)).map(|(_, rest)| rest.to_owned())
     }
 
     fn tail(&self) -> String {
         const LINES: usize = 60;
         let output = self.read();
         let skipped = output.lines().count().saturating_sub(LINES);
-        output
-            .lines()
-            .skip(skipped)
-            .flat_map(|line| [line, "\n"])
-            .collect()
+        output.lines().skip(skipped).flat_map(|line| [line, "\n"]).collect()
     }
 }
 
@@ -356,9 +315,7 @@ async fn copy(stream: impl AsyncRead + Unpin, output: Output, progress: watch::S
 /// # Errors
 /// If there is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
-        .local_addr()?
-        .port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// The `ringback` binary that is under test: the one `cargo xtask test` names in `RINGBACK_BIN`, else the one that was
@@ -382,9 +339,7 @@ pub fn ringback_binary() -> anyhow::Result<PathBuf> {
 /// `target/debug`, where the test runs as `target/debug/deps/<name>`.
 fn beside_test() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let directory = test
-        .parent()
-        .and_then(Path::parent)
-        .context("a test runs in a target directory")?;
+    let directory =
+        test.parent().and_then(Path::parent).context("a test runs in a target directory")?;
     Ok(directory.to_owned())
 }

@@ -70,9 +70,7 @@ impl Receiver {
     }
 
     async fn start_with(memory: Memory, tls: Option<TlsAcceptor>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .context("binding a receiver")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("binding a receiver")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             log: Arc::new(Log::new(memory)),
@@ -82,12 +80,7 @@ impl Receiver {
         });
         let scheme = if tls.is_some() { "https" } else { "http" };
         let server = tokio::spawn(accept(listener, tls, Arc::clone(&shared))).abort_handle();
-        Ok(Self {
-            shared,
-            address,
-            scheme,
-            server,
-        })
+        Ok(Self { shared, address, scheme, server })
     }
 
     /// Where it listens.
@@ -99,9 +92,7 @@ impl Receiver {
     /// Its URL with this path, such as `/hook`, and query, if any.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        let Self {
-            scheme, address, ..
-        } = self;
+        let Self { scheme, address, .. } = self;
         format!("{scheme}://{address}{path}")
     }
 
@@ -157,16 +148,8 @@ impl Receiver {
     /// # Panics
     /// If they don't within `deadline`.
     pub async fn wait_for(&self, total: u64, deadline: Duration) {
-        let came = self
-            .shared
-            .log
-            .wait(deadline, |view| view.total >= total)
-            .await;
-        assert!(
-            came,
-            "{} requests after {deadline:?}, not {total}",
-            self.total()
-        );
+        let came = self.shared.log.wait(deadline, |view| view.total >= total).await;
+        assert!(came, "{} requests after {deadline:?}, not {total}", self.total());
     }
 
     /// Returns once `total` requests have come in and none of them is open.
@@ -193,16 +176,8 @@ impl Receiver {
         deadline: Duration,
         enough: impl Fn(&[Received]) -> bool,
     ) {
-        let met = self
-            .shared
-            .log
-            .wait(deadline, |view| enough(view.requests))
-            .await;
-        assert!(
-            met,
-            "no {what} after {deadline:?}, {} requests came",
-            self.total()
-        );
+        let met = self.shared.log.wait(deadline, |view| enough(view.requests)).await;
+        assert!(met, "no {what} after {deadline:?}, {} requests came", self.total());
     }
 }
 
@@ -222,13 +197,11 @@ impl Shared {
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read()
-        .expect("nothing panics while it holds a receiver's behaviour")
+    lock.read().expect("nothing panics while it holds a receiver's behaviour")
 }
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write()
-        .expect("nothing panics while it holds a receiver's behaviour")
+    lock.write().expect("nothing panics while it holds a receiver's behaviour")
 }
 
 /// Takes connections until it is aborted, which closes them all.
@@ -266,9 +239,7 @@ async fn connection(mut stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc
 
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send, shared: Arc<Shared>) {
     let service = service_fn(|request| exchange(request, &shared));
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The receiver closes the connection instead of answering.

@@ -35,7 +35,12 @@ pub(crate) struct Listing {
 impl Directory {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         let revision = store.revision();
-        Self { store, revision, listing: RwLock::default(), refreshing: tokio::sync::Mutex::default() }
+        Self {
+            store,
+            revision,
+            listing: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The callbacks as they are now: a change that its author was told of is in it.

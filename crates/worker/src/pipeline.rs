@@ -148,7 +148,12 @@ impl Pipeline {
         Ok(jobs)
     }
 
-    async fn split(&self, event: &Arc<Event>, all: &[Target], novelty: Novelty) -> Result<(), Stopped> {
+    async fn split(
+        &self,
+        event: &Arc<Event>,
+        all: &[Target],
+        novelty: Novelty,
+    ) -> Result<(), Stopped> {
         let parts = || {
             let part = |targets: &[Target]| Dispatch {
                 event: event.clone(),
@@ -181,7 +186,10 @@ impl Pipeline {
         Ok((left, claimed))
     }
 
-    async fn claim(&self, mut jobs: Vec<Job>) -> Result<(Vec<Job>, Vec<(AttemptKey, Fence)>), Stopped> {
+    async fn claim(
+        &self,
+        mut jobs: Vec<Job>,
+    ) -> Result<(Vec<Job>, Vec<(AttemptKey, Fence)>), Stopped> {
         let keys: Vec<_> = jobs.iter().map(|job| job.key).collect();
         let lease = *ringback_core::callback::TIMEOUT_RANGE.end() + LEASE_MARGIN;
         let claims = match self.idempotency.claim(&keys, lease).await {
@@ -257,8 +265,7 @@ impl Pipeline {
             Err(error) => return Ok(unsent(job, &entry.callback, started_at, &error)),
         };
         let Exchange { outcome, response } = {
-            let exchange =
-                self.sender.send(&request, entry.callback.timeout, || self.clock.now());
+            let exchange = self.sender.send(&request, entry.callback.timeout, || self.clock.now());
             tokio::pin!(exchange);
             match tokio::time::timeout(SHOWN_AS_UNDER_WAY_AFTER, &mut exchange).await {
                 Ok(exchange) => exchange,
@@ -272,7 +279,15 @@ impl Pipeline {
         };
         let duration = began.elapsed();
         let request = request.into_sent();
-        Ok(Attempt { delivery: job.key.delivery, number, started_at, duration, request, outcome, response })
+        Ok(Attempt {
+            delivery: job.key.delivery,
+            number,
+            started_at,
+            duration,
+            request,
+            outcome,
+            response,
+        })
     }
 
     async fn show_under_way(&self, job: &Job, since: Timestamp) -> Result<(), Stopped> {
@@ -282,7 +297,12 @@ impl Pipeline {
 
     // 5. Decide, 6. settle: what follows, made durable before the ack.
 
-    async fn settle(&self, job: &Job, callback: &Callback, attempt: Attempt) -> Result<(), Stopped> {
+    async fn settle(
+        &self,
+        job: &Job,
+        callback: &Callback,
+        attempt: Attempt,
+    ) -> Result<(), Stopped> {
         let now = self.clock.now();
         let verdict = decide(&callback.retry, job.target.position, &attempt.outcome, now, jitter);
         let state = match verdict {
@@ -313,7 +333,12 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn publish_after(&self, job: &Job, target: Target, due: Timestamp) -> Result<(), Stopped> {
+    async fn publish_after(
+        &self,
+        job: &Job,
+        target: Target,
+        due: Timestamp,
+    ) -> Result<(), Stopped> {
         let later = || {
             let mut dispatch = Dispatch::to_target(job.event.clone(), target);
             dispatch.novelty = job.novelty;

@@ -45,7 +45,8 @@ impl Request {
         let signed = body.as_ref().map_or(&[][..], |body| body.text.as_bytes());
         let signature = callback.signing_secret.sign(&webhook_id, now, signed);
         let mut headers = Vec::with_capacity(10);
-        let mut header = |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
+        let mut header =
+            |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
         header("user-agent", USER_AGENT.to_owned());
         header("accept", "*/*".to_owned());
         if let Some(body) = &body {
@@ -58,7 +59,8 @@ impl Request {
         header("ringback-attempt", attempt.to_string());
         header("traceparent", traceparent(event));
         let own = callback.headers.iter();
-        headers.extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), value.to_owned())));
+        headers
+            .extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), value.to_owned())));
         Ok(Self {
             url,
             headers,

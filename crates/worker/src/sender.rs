@@ -139,8 +139,9 @@ fn header_map(request: &Request) -> HeaderMap {
     for (name, value) in &request.headers {
         let name = match name {
             Cow::Borrowed(known) => HeaderName::from_static(known),
-            Cow::Owned(own) => HeaderName::from_bytes(own.as_bytes())
-                .expect("checked when the callback was saved"),
+            Cow::Owned(own) => {
+                HeaderName::from_bytes(own.as_bytes()).expect("checked when the callback was saved")
+            }
         };
         map.append(name, header_value(value));
     }

@@ -114,7 +114,9 @@ impl Worker {
             }
             // A bug. What was on its way comes again, each for itself, so that the one that brings it about takes
             // nobody along; after a while, so that it does not keep the machine busy.
-            tracing::error!("a dispatch made the worker panic: its message is taken apart and comes again in 60 s");
+            tracing::error!(
+                "a dispatch made the worker panic: its message is taken apart and comes again in 60 s"
+            );
             let due = clock.now() + Duration::from_secs(60);
             let apart = dispatches.into_iter().map(|mut dispatch| {
                 dispatch.novelty = Novelty::PerhapsRepeated;

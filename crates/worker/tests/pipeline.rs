@@ -13,8 +13,8 @@ use ringback_core::retry::{AttemptNumber, Position};
 use ringback_core::{Callback, DeliveryId, Dispatch, Event, Target};
 use ringback_runtime::{Clock as _, Shutdown};
 use ringback_sqlite::Database;
-use ringback_store::sqlite::SqliteStore;
 use ringback_store::MasterKey;
+use ringback_store::sqlite::SqliteStore;
 use ringback_testkit::{Answer, Behaviour, ManualClock, Receiver, builders};
 use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
 
@@ -42,12 +42,12 @@ impl Bench {
         let claims =
             ringback_idempotency::embedded::Embedded::open(database.clone(), shared.clone());
         let claims = claims.await.expect("opened");
-        let ports =
-            Ports { broker: broker.clone(), store, idempotency: claims, clock: shared };
+        let ports = Ports { broker: broker.clone(), store, idempotency: claims, clock: shared };
         let shutdown = Shutdown::new();
         tokio::spawn(database.run_writer(shutdown.clone()));
         tokio::spawn(broker.run(shutdown.clone()));
-        let policy = ringback_core::address::AddressPolicy::allowing(ringback_core::address::loopback());
+        let policy =
+            ringback_core::address::AddressPolicy::allowing(ringback_core::address::loopback());
         let sender = SenderSettings { address_policy: policy, ca_files: Vec::new() };
         let sender = Sender::new(sender).expect("a sender");
         let worker = Worker::new(WorkerSettings::default(), &ports, sender);
@@ -63,7 +63,11 @@ impl Bench {
     }
 
     async fn publish(&self, event: &Arc<Event>) {
-        self.ports.broker.publish(vec![Dispatch::of_event(event.clone())]).await.expect("published");
+        self.ports
+            .broker
+            .publish(vec![Dispatch::of_event(event.clone())])
+            .await
+            .expect("published");
     }
 
     /// Waits until the delivery stands as asked for.
@@ -203,7 +207,8 @@ async fn delivery_under_way_is_cancelled_when_its_callback_is_disabled_or_delete
     bench.publish(&event).await;
     let of_disabled = delivery_of(&event, &disabled);
     let of_deleted = delivery_of(&event, &deleted);
-    let due = bench.wait_for_retry(of_disabled, 1).await.max(bench.wait_for_retry(of_deleted, 1).await);
+    let due =
+        bench.wait_for_retry(of_disabled, 1).await.max(bench.wait_for_retry(of_deleted, 1).await);
 
     let state = CallbackState::Disabled(DisabledReason::ByOwner);
     let changed = Callback {
@@ -229,7 +234,8 @@ async fn event_that_may_be_a_repeat_is_not_sent_where_it_was_delivered() {
     bench.publish(&event).await;
     bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
 
-    let repeat = Dispatch { novelty: Novelty::PerhapsRepeated, ..Dispatch::of_event(event.clone()) };
+    let repeat =
+        Dispatch { novelty: Novelty::PerhapsRepeated, ..Dispatch::of_event(event.clone()) };
     bench.ports.broker.publish(vec![repeat]).await.expect("published");
     let marker = Arc::new(builders::event("COMMENT_CREATED"));
     bench.publish(&marker).await;
@@ -253,7 +259,8 @@ async fn large_fan_out_reaches_every_callback_once() {
     let event = Arc::new(builders::event("COMMENT_CREATED"));
     bench.publish(&event).await;
     bench.receiver.wait_for_ended(CALLBACKS, DEADLINE).await;
-    let mut paths: Vec<_> = bench.receiver.requests().into_iter().map(|r| r.uri.to_string()).collect();
+    let mut paths: Vec<_> =
+        bench.receiver.requests().into_iter().map(|r| r.uri.to_string()).collect();
     paths.sort();
     paths.dedup();
     assert_eq!(paths.len() as u64, CALLBACKS);

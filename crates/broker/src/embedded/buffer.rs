@@ -43,24 +43,15 @@ pub(super) struct Room {
 impl Default for Room {
     /// A row is up to 128 KiB, or one large event, so 64 of them are about as much as a lane keeps.
     fn default() -> Self {
-        let lane_max = Size {
-            dispatches: 2_000,
-            bytes: 8 * 1024 * 1024,
-        };
-        Self {
-            lane_max,
-            read_max: 64,
-        }
+        let lane_max = Size { dispatches: 2_000, bytes: 8 * 1024 * 1024 };
+        Self { lane_max, read_max: 64 }
     }
 }
 
 impl Size {
     /// Of a bundle's text.
     pub(super) fn of(text: &str) -> Self {
-        Self {
-            dispatches: text.lines().count(),
-            bytes: text.len(),
-        }
+        Self { dispatches: text.lines().count(), bytes: text.len() }
     }
 
     /// Whether a lane that holds this much takes no more.

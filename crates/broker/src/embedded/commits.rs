@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use ringback_core::Timestamp;
 use ringback_core::dispatch::{self, BUNDLE_BYTES_MAX, BUNDLE_LEN_MAX};
-use ringback_sqlite::Participant;
-use sqlx::SqliteConnection;
+use ringback_sqlite::{Participant, Script};
 use tokio::sync::oneshot;
 
 use super::Shared;
@@ -38,22 +36,14 @@ struct Batch {
 impl Commits {
     /// One that gives ids after `last_id`.
     pub(super) fn new(shared: Arc<Shared>, last_id: u64) -> Self {
-        Self {
-            shared,
-            last_id,
-            batch: Batch::default(),
-        }
+        Self { shared, last_id, batch: Batch::default() }
     }
 
     fn add_rows(&mut self, calls: Vec<Call>) {
         let mut entries: Vec<(Timestamp, Entry)> = Vec::new();
         for call in calls {
             self.batch.confirms.push(call.confirm);
-            entries.extend(
-                call.entries
-                    .into_iter()
-                    .map(|entry| (call.queued_at, entry)),
-            );
+            entries.extend(call.entries.into_iter().map(|entry| (call.queued_at, entry)));
         }
         // Stable: fresh ones (no due time) stay in the order they came.
         entries.sort_by_key(|(_, entry)| entry.due);
@@ -71,27 +61,16 @@ impl Commits {
         let Some(queued_at) = bundle.queued_at else {
             return;
         };
-        let texts: Vec<&str> = bundle
-            .entries
-            .iter()
-            .map(|entry| entry.text.as_str())
-            .collect();
+        let texts: Vec<&str> = bundle.entries.iter().map(|entry| entry.text.as_str()).collect();
         let payload = dispatch::bundle(texts);
         self.last_id += 1;
         let message = Waiting {
             id: self.last_id,
             due: bundle.due,
             queued_at,
-            size: Size {
-                dispatches: bundle.entries.len(),
-                bytes: payload.len(),
-            },
+            size: Size { dispatches: bundle.entries.len(), bytes: payload.len() },
             body: Body::Dispatches(
-                bundle
-                    .entries
-                    .into_iter()
-                    .map(|entry| entry.dispatch)
-                    .collect(),
+                bundle.entries.into_iter().map(|entry| entry.dispatch).collect(),
             ),
             redelivered: false,
         };
@@ -125,7 +104,6 @@ impl Bundle {
     }
 }
 
-#[async_trait]
 impl Participant for Commits {
     fn gather(&mut self) -> bool {
         let mut calls = Vec::new();
@@ -137,11 +115,7 @@ impl Participant for Commits {
                 && let Some(call) = state.inbox.calls.pop_front()
             {
                 len += call.entries.len();
-                bytes += call
-                    .entries
-                    .iter()
-                    .map(|entry| entry.text.len())
-                    .sum::<usize>();
+                bytes += call.entries.iter().map(|entry| entry.text.len()).sum::<usize>();
                 calls.push(call);
             }
             self.batch.acks = std::mem::take(&mut state.inbox.acks);
@@ -156,14 +130,10 @@ impl Participant for Commits {
             && self.batch.poisoned.is_empty())
     }
 
-    async fn write(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), ringback_sqlite::Error> {
-        rows::delete(connection, &self.batch.acks).await?;
-        rows::set_aside(connection, &self.batch.poisoned).await?;
-        rows::insert(connection, &self.batch.rows).await?;
-        Ok(())
+    fn write(&mut self, script: &mut Script<'_>) -> Result<(), ringback_sqlite::Error> {
+        rows::delete(script, &self.batch.acks)?;
+        rows::set_aside(script, &self.batch.poisoned)?;
+        rows::insert(script, &self.batch.rows)
     }
 
     fn settle(&mut self, committed: Result<(), &ringback_sqlite::Error>) {
@@ -212,10 +182,7 @@ impl Commits {
         let disk_full = error.is_full();
         {
             let mut state = self.shared.lock();
-            state.writer = Writer::Failed {
-                at: self.shared.clock.now(),
-                disk_full,
-            };
+            state.writer = Writer::Failed { at: self.shared.clock.now(), disk_full };
             state.inbox.acks.extend(batch.acks);
             state.inbox.poisoned.extend(batch.poisoned);
         }

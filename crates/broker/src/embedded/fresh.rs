@@ -30,17 +30,8 @@ pub(super) struct Tail {
 impl Fresh {
     /// The lane as it is found when the file is opened: all on disk.
     pub(super) fn found_on_disk(max: Size, last_id: u64, oldest: Option<Timestamp>) -> Self {
-        let tail = oldest.map(|since| Tail {
-            after: 0,
-            to: last_id,
-            since,
-        });
-        Self {
-            max,
-            head: VecDeque::new(),
-            size: Size::default(),
-            tail,
-        }
+        let tail = oldest.map(|since| Tail { after: 0, to: last_id, since });
+        Self { max, head: VecDeque::new(), size: Size::default(), tail }
     }
 
     /// Takes in a message that was just committed. Ids only grow from call to call.
@@ -48,11 +39,8 @@ impl Fresh {
         match &mut self.tail {
             Some(tail) => tail.to = message.id,
             None if self.size.is_full(self.max) => {
-                self.tail = Some(Tail {
-                    after: message.id - 1,
-                    to: message.id,
-                    since: message.queued_at,
-                });
+                self.tail =
+                    Some(Tail { after: message.id - 1, to: message.id, since: message.queued_at });
             }
             None => self.push(message),
         }

@@ -99,15 +99,10 @@ impl Simulation {
     }
 
     fn start(&mut self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let running = runtime.block_on(Running::start(
-            self.directory.path(),
-            &self.clock,
-            little_room(),
-        ));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let running =
+            runtime.block_on(Running::start(self.directory.path(), &self.clock, little_room()));
         self.process = Some((runtime, running));
     }
 
@@ -145,10 +140,7 @@ impl Simulation {
             known.place == Place::PerhapsAcked
                 || (known.place == Place::Waiting && known.promise == Promise::Open)
         });
-        assert!(
-            left <= u64::try_from(may_be_left.count()).expect("few"),
-            "{depth:?}"
-        );
+        assert!(left <= u64::try_from(may_be_left.count()).expect("few"), "{depth:?}");
     }
 
     fn publish(&mut self) {
@@ -161,20 +153,14 @@ impl Simulation {
     fn publish_without_waiting(&mut self) {
         let (publish, numbers) = self.new_publish(Promise::Open);
         let (runtime, _) = self.process.as_ref().expect("it runs");
-        self.open.push(OpenPublish {
-            publish: runtime.spawn(publish),
-            numbers,
-        });
+        self.open.push(OpenPublish { publish: runtime.spawn(publish), numbers });
     }
 
     /// A publish of new dispatches, known to the model with this promise, and their numbers.
     fn new_publish(
         &mut self,
         promise: Promise,
-    ) -> (
-        impl Future<Output = Result<(), PublishError>> + use<>,
-        Vec<u32>,
-    ) {
+    ) -> (impl Future<Output = Result<(), PublishError>> + use<>, Vec<u32>) {
         let delayed = self.below(2) == 0;
         let now = self.clock.now();
         let first = u32::try_from(self.known.len()).expect("few");
@@ -187,12 +173,7 @@ impl Simulation {
                 now + Duration::from_millis(self.below(1_000)) - Duration::from_millis(100)
             });
             dues.push(due);
-            let known = Known {
-                due,
-                promise,
-                handed_out: false,
-                place: Place::Waiting,
-            };
+            let known = Known { due, promise, handed_out: false, place: Place::Waiting };
             self.known.insert(*number, known);
         }
         let broker = Arc::clone(&self.process.as_ref().expect("it runs").1.broker);
@@ -201,16 +182,11 @@ impl Simulation {
             let with_due = made.iter().zip(dues);
             if delayed {
                 let delayed = with_due.filter_map(|(number, due)| {
-                    Some(Delayed {
-                        due: due?,
-                        dispatch: dispatch_of(*number),
-                    })
+                    Some(Delayed { due: due?, dispatch: dispatch_of(*number) })
                 });
                 broker.publish_after(delayed.collect()).await
             } else {
-                broker
-                    .publish(made.iter().copied().map(dispatch_of).collect())
-                    .await
+                broker.publish(made.iter().copied().map(dispatch_of).collect()).await
             }
         };
         (publish, numbers)
@@ -233,10 +209,7 @@ impl Simulation {
         if self.consumers.len() < 3 && (self.consumers.is_empty() || self.below(5) == 0) {
             let (runtime, running) = self.process.as_ref().expect("it runs");
             let consumer = runtime.block_on(running.broker.consume()).expect("always");
-            self.consumers.push(Holder {
-                consumer,
-                held: Vec::new(),
-            });
+            self.consumers.push(Holder { consumer, held: Vec::new() });
         }
         let must_come = self.must_come() > 0;
         let which = self.pick(self.consumers.len());
@@ -245,11 +218,7 @@ impl Simulation {
         let message = runtime.block_on(async {
             if must_come {
                 let message = tokio::time::timeout(SOON, consumer.next()).await;
-                Some(
-                    message
-                        .expect("what was confirmed comes")
-                        .expect("no shutdown"),
-                )
+                Some(message.expect("what was confirmed comes").expect("no shutdown"))
             } else {
                 tokio::select! {
                     biased;
@@ -262,10 +231,7 @@ impl Simulation {
         let now = self.clock.now();
         for number in numbers(&message) {
             let known = self.known.get_mut(&number).expect("nothing is invented");
-            assert!(
-                known.due.is_none_or(|due| due <= now),
-                "{number} came early: {known:?}"
-            );
+            assert!(known.due.is_none_or(|due| due <= now), "{number} came early: {known:?}");
             assert!(
                 matches!(known.place, Place::Waiting | Place::PerhapsAcked),
                 "{number} came again: {known:?}"
@@ -287,21 +253,15 @@ impl Simulation {
     }
 
     fn ack_one(&mut self) -> bool {
-        let holders: Vec<usize> = (0..self.consumers.len())
-            .filter(|i| !self.consumers[*i].held.is_empty())
-            .collect();
+        let holders: Vec<usize> =
+            (0..self.consumers.len()).filter(|i| !self.consumers[*i].held.is_empty()).collect();
         if holders.is_empty() {
             return false;
         }
         let holder = holders[self.pick(holders.len())];
         let which = self.pick(self.consumers[holder].held.len());
         let (receipt, numbers) = self.consumers[holder].held.swap_remove(which);
-        self.process
-            .as_ref()
-            .expect("it runs")
-            .1
-            .broker
-            .ack(receipt);
+        self.process.as_ref().expect("it runs").1.broker.ack(receipt);
         self.place(&numbers, Place::Acked);
         true
     }
@@ -378,10 +338,7 @@ impl Simulation {
                 continue;
             }
             let (runtime, _) = self.process.as_ref().expect("it runs");
-            runtime
-                .block_on(publish)
-                .expect("no panic")
-                .expect("confirmed");
+            runtime.block_on(publish).expect("no panic").expect("confirmed");
             for number in numbers {
                 self.known.get_mut(&number).expect("it was made").promise = Promise::Confirmed;
             }

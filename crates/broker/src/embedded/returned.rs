@@ -37,13 +37,7 @@ impl Returned {
     /// The lane as it is found when the file is opened: all on disk.
     pub(super) fn found_on_disk(max: Size, count: u64) -> Self {
         let horizon = (count > 0).then_some((Timestamp::from_ms(i64::MIN), 0));
-        Self {
-            max,
-            soonest: BTreeMap::new(),
-            size: Size::default(),
-            horizon,
-            reading: None,
-        }
+        Self { max, soonest: BTreeMap::new(), size: Size::default(), horizon, reading: None }
     }
 
     /// Takes in a message that was just committed.
@@ -75,10 +69,7 @@ impl Returned {
 
     /// The first due time after `moment`, of what is in memory.
     pub(super) fn due_after(&self, moment: Timestamp) -> Option<Timestamp> {
-        self.soonest
-            .range((moment, u64::MAX)..)
-            .next()
-            .map(|((due, _), _)| *due)
+        self.soonest.range((moment, u64::MAX)..).next().map(|((due, _), _)| *due)
     }
 
     /// Whether it is time to read from disk.
@@ -92,10 +83,7 @@ impl Returned {
     pub(super) fn begin_reading(&mut self) -> Option<DueKey> {
         let from = self.horizon.filter(|_| self.size.is_low(self.max))?;
         self.horizon = None;
-        self.reading = Some(Reading {
-            from,
-            deleted: HashSet::new(),
-        });
+        self.reading = Some(Reading { from, deleted: HashSet::new() });
         Some(from)
     }
 
@@ -171,22 +159,13 @@ mod tests {
             due: Some(Timestamp::from_ms(due_ms)),
             queued_at: Timestamp::EPOCH,
             body: Body::Text(String::new()),
-            size: Size {
-                dispatches: 1,
-                bytes: 1,
-            },
+            size: Size { dispatches: 1, bytes: 1 },
             redelivered: false,
         }
     }
 
     fn lane_of(messages: &[(u64, i64)]) -> Returned {
-        let mut lane = Returned::found_on_disk(
-            Size {
-                dispatches: 4,
-                bytes: 1_000,
-            },
-            0,
-        );
+        let mut lane = Returned::found_on_disk(Size { dispatches: 4, bytes: 1_000 }, 0);
         for (id, due_ms) in messages {
             let message = message(*id, *due_ms);
             lane.arrive(key_of(&message), message);
@@ -196,9 +175,7 @@ mod tests {
 
     fn all(lane: &mut Returned) -> Vec<u64> {
         let end = Timestamp::from_ms(i64::MAX);
-        std::iter::from_fn(|| lane.take(end))
-            .map(|message| message.id)
-            .collect()
+        std::iter::from_fn(|| lane.take(end)).map(|message| message.id).collect()
     }
 
     #[test]
@@ -207,9 +184,7 @@ mod tests {
         assert_eq!(all(&mut lane), [5, 4, 3]);
         let from = lane.begin_reading().expect("there is more on disk");
         assert_eq!(from, (Timestamp::from_ms(40), 2));
-        lane.read(vec![message(2, 40), message(1, 50)], Complete::Yes, |_| {
-            false
-        });
+        lane.read(vec![message(2, 40), message(1, 50)], Complete::Yes, |_| false);
         assert_eq!(all(&mut lane), [2, 1]);
         assert_eq!(lane.begin_reading(), None);
     }
@@ -238,10 +213,6 @@ mod tests {
         assert_eq!(all(&mut lane), [5, 1]);
         assert_eq!(lane.begin_reading(), Some((Timestamp::from_ms(40), 2)));
         lane.read_failed();
-        assert_eq!(
-            lane.begin_reading(),
-            Some((Timestamp::from_ms(40), 2)),
-            "asked for again"
-        );
+        assert_eq!(lane.begin_reading(), Some((Timestamp::from_ms(40), 2)), "asked for again");
     }
 }

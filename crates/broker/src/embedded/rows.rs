@@ -2,8 +2,9 @@
 
 use ringback_core::Timestamp;
 use ringback_core::dispatch::InvalidBundle;
+use ringback_sqlite::{Error, Script};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::buffer::{Body, Size, Waiting};
 use super::fresh::{Complete, Tail};
@@ -76,53 +77,38 @@ pub(super) async fn set_up(connection: &mut SqliteConnection) -> Result<Found, s
     })
 }
 
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    rows: &[NewRow],
-) -> Result<(), sqlx::Error> {
-    const HEAD: &str = "INSERT INTO message (id, due_ms, queued_ms, payload) VALUES ";
-    for (sql, chunk) in ringback_sqlite::multi_row(rows, HEAD, 4, "") {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for NewRow { message, payload } in chunk {
-            query = query
-                .bind(message.id.cast_signed())
-                .bind(message.due.map(Timestamp::ms))
-                .bind(message.queued_at.ms())
-                .bind(payload.as_str());
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+pub(super) fn insert(script: &mut Script<'_>, rows: &[NewRow]) -> Result<(), Error> {
+    const INSERT: &str = "INSERT INTO message (id, due_ms, queued_ms, payload) VALUES (?, ?, ?, ?)";
+    rows.iter().try_for_each(|NewRow { message, payload }| {
+        script.run(INSERT, |values| {
+            values
+                .number(Some(message.id.cast_signed()))
+                .number(message.due.map(Timestamp::ms))
+                .number(Some(message.queued_at.ms()))
+                .text(Some(payload));
+        })
+    })
 }
 
-pub(super) async fn delete(
-    connection: &mut SqliteConnection,
-    ids: &[u64],
-) -> Result<(), sqlx::Error> {
-    if !ids.is_empty() {
-        sqlx::query("DELETE FROM message WHERE id IN (SELECT value FROM json_each($1))")
-            .bind(json(ids))
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
+pub(super) fn delete(script: &mut Script<'_>, ids: &[u64]) -> Result<(), Error> {
+    ids.iter().try_for_each(|id| {
+        script.run("DELETE FROM message WHERE id = ?", |values| {
+            values.number(Some(id.cast_signed()));
+        })
+    })
 }
 
-pub(super) async fn set_aside(
-    connection: &mut SqliteConnection,
-    poisoned: &[Poisoned],
-) -> Result<(), sqlx::Error> {
+pub(super) fn set_aside(script: &mut Script<'_>, poisoned: &[Poisoned]) -> Result<(), Error> {
+    const SET_ASIDE: &str = "INSERT INTO poison (reason, set_aside_ms, due_ms, queued_ms, payload)
+         SELECT ?, ?, due_ms, queued_ms, payload FROM message WHERE id = ?";
     for Poisoned { id, reason, at } in poisoned {
-        sqlx::query(
-            "INSERT INTO poison (due_ms, queued_ms, payload, reason, set_aside_ms)
-             SELECT due_ms, queued_ms, payload, $2, $3 FROM message WHERE id = $1",
-        )
-        .bind(id.cast_signed())
-        .bind(with_cause(reason))
-        .bind(at.ms())
-        .execute(&mut *connection)
-        .await?;
-        delete(connection, &[*id]).await?;
+        script.run(SET_ASIDE, |values| {
+            values
+                .text(Some(&with_cause(reason)))
+                .number(Some(at.ms()))
+                .number(Some(id.cast_signed()));
+        })?;
+        delete(script, &[*id])?;
     }
     Ok(())
 }

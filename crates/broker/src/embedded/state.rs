@@ -133,11 +133,7 @@ impl State {
             taken: HashMap::new(),
             found_last_id: found.last_id,
             settled_last_id: found.last_id,
-            counts: Counts {
-                fresh: found.fresh,
-                later: found.later,
-                poison: found.poison,
-            },
+            counts: Counts { fresh: found.fresh, later: found.later, poison: found.poison },
             inbox: Inbox::default(),
             writer: Writer::Well,
             feeder: Feeder::Open,
@@ -163,11 +159,7 @@ impl State {
     pub(super) fn take(&mut self, consumer: u64, now: Timestamp) -> Option<Waiting> {
         let mut message = self.take_again().or_else(|| self.take_in_turn(now))?;
         message.redelivered |= message.id <= self.found_last_id;
-        let taken = Taken {
-            due: message.due,
-            since: message.since(),
-            hold: Hold::By(consumer),
-        };
+        let taken = Taken { due: message.due, since: message.since(), hold: Hold::By(consumer) };
         self.taken.insert(message.id, taken);
         Some(message)
     }
@@ -198,9 +190,7 @@ impl State {
     }
 
     fn is_held_by_nobody(&self, id: u64) -> bool {
-        self.taken
-            .get(&id)
-            .is_some_and(|taken| taken.hold == Hold::Nobody)
+        self.taken.get(&id).is_some_and(|taken| taken.hold == Hold::Nobody)
     }
 
     /// A message is settled. False if it was already.
@@ -221,11 +211,7 @@ impl State {
     }
 
     fn end(&mut self, id: u64) -> bool {
-        let Some(taken) = self
-            .taken
-            .get_mut(&id)
-            .filter(|taken| taken.hold != Hold::Over)
-        else {
+        let Some(taken) = self.taken.get_mut(&id).filter(|taken| taken.hold != Hold::Over) else {
             return false;
         };
         taken.hold = Hold::Over;
@@ -267,36 +253,27 @@ impl State {
     /// [`read_failed`](Self::read_failed); one at a time.
     pub(super) fn begin_reading(&mut self) -> Option<Reading> {
         if !self.lost.is_empty() && self.again.len() < AGAIN_MAX {
-            let ids = self
-                .lost
-                .split_off(self.lost.len().saturating_sub(AGAIN_MAX));
+            let ids = self.lost.split_off(self.lost.len().saturating_sub(AGAIN_MAX));
             return Some(Reading::Again(ids));
         }
         if let Some(tail) = self.fresh.wants() {
             return Some(Reading::Fresh(tail));
         }
         let from = self.returned.begin_reading()?;
-        Some(Reading::Returned {
-            from,
-            id_max: self.settled_last_id,
-        })
+        Some(Reading::Returned { from, id_max: self.settled_last_id })
     }
 
     /// Takes in what was read.
     pub(super) fn read(&mut self, asked: &Reading, messages: Vec<Waiting>, complete: Complete) {
         match asked {
             Reading::Again(_) => {
-                let again = messages.into_iter().map(|m| Waiting {
-                    redelivered: true,
-                    ..m
-                });
+                let again = messages.into_iter().map(|m| Waiting { redelivered: true, ..m });
                 self.again.extend(again);
             }
             Reading::Fresh(tail) => self.fresh.read(*tail, messages, complete),
             Reading::Returned { .. } => {
                 let taken = &self.taken;
-                self.returned
-                    .read(messages, complete, |id| taken.contains_key(&id));
+                self.returned.read(messages, complete, |id| taken.contains_key(&id));
             }
         }
     }
@@ -319,10 +296,7 @@ impl State {
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         let taken = self.taken.values().filter(|taken| taken.hold != Hold::Over);
         let taken = taken.map(|taken| taken.since).min();
-        [taken, self.fresh.oldest(), self.returned.oldest()]
-            .into_iter()
-            .flatten()
-            .min()
+        [taken, self.fresh.oldest(), self.returned.oldest()].into_iter().flatten().min()
     }
 
     #[cfg(test)]

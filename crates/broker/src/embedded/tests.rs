@@ -16,13 +16,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Room for next to nothing: most of what waits is on disk only.
 pub(super) fn little_room() -> Room {
-    Room {
-        lane_max: buffer::Size {
-            dispatches: 8,
-            bytes: 64 * 1024,
-        },
-        read_max: 3,
-    }
+    Room { lane_max: buffer::Size { dispatches: 8, bytes: 64 * 1024 }, read_max: 3 }
 }
 
 /// A queue with the tasks it needs.
@@ -42,21 +36,11 @@ impl Running {
         let (feeding, writing) = (Shutdown::new(), Shutdown::new());
         let feeder = tokio::spawn(Arc::clone(&broker).run(feeding.clone()));
         let writer = tokio::spawn(Arc::clone(&database).run_writer(writing.clone()));
-        Self {
-            database,
-            broker,
-            feeder: (feeding, feeder),
-            writer: (writing, writer),
-        }
+        Self { database, broker, feeder: (feeding, feeder), writer: (writing, writer) }
     }
 
     pub(super) async fn stop(self) {
-        let Self {
-            database,
-            broker,
-            feeder,
-            writer,
-        } = self;
+        let Self { database, broker, feeder, writer } = self;
         feeder.0.request();
         feeder.1.await.expect("no panic").expect("stopped");
         writer.0.request();
@@ -81,12 +65,7 @@ impl EmbeddedHarness {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = ManualClock::default();
         let running = Some(Running::start(directory.path(), &clock, room).await);
-        Self {
-            directory,
-            clock,
-            room,
-            running,
-        }
+        Self { directory, clock, room, running }
     }
 }
 
@@ -147,11 +126,7 @@ async fn backlog_stays_on_disk_and_comes_in_order() {
     let running = Running::start(directory.path(), &ManualClock::default(), little_room()).await;
     let bound = 2 * little_room().lane_max.dispatches;
     for number in 0..200 {
-        running
-            .broker
-            .publish(vec![dispatch_of(number)])
-            .await
-            .expect("published");
+        running.broker.publish(vec![dispatch_of(number)]).await.expect("published");
     }
     let mut consumer = running.consumer().await;
     for number in 0..200 {
@@ -169,7 +144,7 @@ async fn full_disk_refuses_publishes_until_there_is_room() {
     let clock = ManualClock::default();
     let running = Running::start(directory.path(), &clock, Room::default()).await;
     let mut confirmed = 0;
-    limit_pages(&running, "60").await;
+    limit_pages(&running, 60).await;
     let refused = loop {
         let batch = (confirmed..confirmed + 50).map(dispatch_of).collect();
         match running.broker.publish(batch).await {
@@ -181,12 +156,8 @@ async fn full_disk_refuses_publishes_until_there_is_room() {
     assert!(matches!(refused, PublishError::Full(_)), "{refused:?}");
     assert!(running.broker.ready().await.is_err(), "the disk is full");
 
-    limit_pages(&running, "1000000").await;
-    running
-        .broker
-        .publish(vec![dispatch_of(1_000_000)])
-        .await
-        .expect("there is room again");
+    limit_pages(&running, 1_000_000).await;
+    running.broker.publish(vec![dispatch_of(1_000_000)]).await.expect("there is room again");
     running.broker.ready().await.expect("there is room again");
     running.stop().await;
 
@@ -204,26 +175,15 @@ async fn ack_that_could_not_be_written_is_tried_again() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = ManualClock::default();
     let running = Running::start(directory.path(), &clock, Room::default()).await;
-    running
-        .broker
-        .publish(vec![dispatch_of(1)])
-        .await
-        .expect("published");
+    running.broker.publish(vec![dispatch_of(1)]).await.expect("published");
     let mut consumer = running.consumer().await;
     let message = next(&mut *consumer).await;
     raw(&running, "ALTER TABLE message RENAME TO away").await;
     running.broker.ack(message.receipt);
     let refused = running.broker.publish(vec![dispatch_of(2)]).await;
-    assert!(
-        matches!(refused, Err(PublishError::Unavailable(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
     raw(&running, "ALTER TABLE away RENAME TO message").await;
-    running
-        .broker
-        .publish(vec![dispatch_of(3)])
-        .await
-        .expect("published");
+    running.broker.publish(vec![dispatch_of(3)]).await.expect("published");
     running.stop().await;
 
     let running = Running::start(directory.path(), &clock, Room::default()).await;
@@ -237,29 +197,13 @@ async fn message_that_cannot_be_read_is_set_aside_and_not_in_the_way() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = ManualClock::default();
     let running = Running::start(directory.path(), &clock, Room::default()).await;
-    running
-        .broker
-        .publish(vec![dispatch_of(1)])
-        .await
-        .expect("published");
-    raw(
-        &running,
-        "INSERT INTO message VALUES (1000, NULL, 5, '{\"v\":99}')",
-    )
-    .await;
-    raw(
-        &running,
-        "INSERT INTO message VALUES (1001, 5, 5, 'nonsense')",
-    )
-    .await;
+    running.broker.publish(vec![dispatch_of(1)]).await.expect("published");
+    raw(&running, "INSERT INTO message VALUES (1000, NULL, 5, '{\"v\":99}')").await;
+    raw(&running, "INSERT INTO message VALUES (1001, 5, 5, 'nonsense')").await;
     running.stop().await;
 
     let running = Running::start(directory.path(), &clock, Room::default()).await;
-    running
-        .broker
-        .publish(vec![dispatch_of(2)])
-        .await
-        .expect("published");
+    running.broker.publish(vec![dispatch_of(2)]).await.expect("published");
     let mut consumer = running.consumer().await;
     assert_eq!(numbers(&next(&mut *consumer).await), [1]);
     assert_eq!(numbers(&next(&mut *consumer).await), [2]);
@@ -286,28 +230,16 @@ async fn publish_after_the_writer_stopped_is_refused() {
     let broker = Arc::clone(&running.broker);
     running.stop().await;
     let refused = broker.publish(vec![dispatch_of(1)]).await;
-    assert!(
-        matches!(refused, Err(PublishError::Unavailable(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
     assert!(broker.ready().await.is_err());
 }
 
 #[test]
 fn due_time_is_rounded_up_and_never_down() {
     let now = Timestamp::from_ms(1_005);
-    for (due, kept) in [
-        (0, 1_005),
-        (1_005, 1_005),
-        (1_006, 1_020),
-        (1_020, 1_020),
-        (1_021, 1_040),
-    ] {
-        assert_eq!(
-            kept_due(Timestamp::from_ms(due), now),
-            Timestamp::from_ms(kept),
-            "{due}"
-        );
+    for (due, kept) in [(0, 1_005), (1_005, 1_005), (1_006, 1_020), (1_020, 1_020), (1_021, 1_040)]
+    {
+        assert_eq!(kept_due(Timestamp::from_ms(due), now), Timestamp::from_ms(kept), "{due}");
     }
     let end = Timestamp::from_ms(i64::MAX);
     assert_eq!(kept_due(end, now), end);
@@ -315,23 +247,14 @@ fn due_time_is_rounded_up_and_never_down() {
 
 async fn next(consumer: &mut dyn Consumer) -> Message {
     let message = tokio::time::timeout(SOON, consumer.next()).await;
-    message
-        .expect("a message comes in time")
-        .expect("no shutdown")
+    message.expect("a message comes in time").expect("no shutdown")
 }
 
-async fn limit_pages(running: &Running, pages: &'static str) {
-    raw(
-        running,
-        sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}")),
-    )
-    .await;
+async fn limit_pages(running: &Running, pages: u32) {
+    running.database.limit_pages(pages).await.expect("it is valid");
 }
 
 async fn raw(running: &Running, sql: impl sqlx::SqlSafeStr) {
     let mut connection = running.database.writer().await;
-    sqlx::raw_sql(sql)
-        .execute(&mut *connection)
-        .await
-        .expect("it is valid");
+    sqlx::raw_sql(sql).execute(&mut *connection).await.expect("it is valid");
 }

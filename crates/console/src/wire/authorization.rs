@@ -15,10 +15,7 @@ const CREDENTIAL_BYTES_MAX: usize = 4_096;
 pub(crate) struct AuthorizationSettings {
     /// `none`, `basic` (`username`, `password`), `bearer` (`token`), `header` (`value`, the whole header) or
     /// `callback_key` (`key`, sent after `Basic` as it is).
-    #[schema(
-        example = "basic",
-        pattern = "^(none|basic|bearer|header|callback_key)$"
-    )]
+    #[schema(example = "basic", pattern = "^(none|basic|bearer|header|callback_key)$")]
     pub(super) r#type: String,
     /// For `basic`; without a colon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,27 +49,12 @@ impl AuthorizationSettings {
         let r#type = authorization_type(authorization).to_owned();
         match authorization {
             Authorization::None => none,
-            Authorization::Basic { username, password } => Self {
-                r#type,
-                username: Some(username.clone()),
-                password: shown(password),
-                ..none
-            },
-            Authorization::Bearer { token } => Self {
-                r#type,
-                token: shown(token),
-                ..none
-            },
-            Authorization::Header { value } => Self {
-                r#type,
-                value: shown(value),
-                ..none
-            },
-            Authorization::CallbackKey { key } => Self {
-                r#type,
-                key: shown(key),
-                ..none
-            },
+            Authorization::Basic { username, password } => {
+                Self { r#type, username: Some(username.clone()), password: shown(password), ..none }
+            }
+            Authorization::Bearer { token } => Self { r#type, token: shown(token), ..none },
+            Authorization::Header { value } => Self { r#type, value: shown(value), ..none },
+            Authorization::CallbackKey { key } => Self { r#type, key: shown(key), ..none },
         }
     }
 }
@@ -80,14 +62,7 @@ impl AuthorizationSettings {
 impl Default for AuthorizationSettings {
     fn default() -> Self {
         let r#type = "none".to_owned();
-        Self {
-            r#type,
-            username: None,
-            password: None,
-            token: None,
-            value: None,
-            key: None,
-        }
+        Self { r#type, username: None, password: None, token: None, value: None, key: None }
     }
 }
 
@@ -126,34 +101,25 @@ pub(super) fn authorization(
     before: Option<&Authorization>,
     errors: &mut Errors,
 ) -> Option<Authorization> {
-    let mut fields = Credentials {
-        settings,
-        before,
-        errors,
-    };
+    let mut fields = Credentials { settings, before, errors };
     let authorization = match settings.r#type.as_str() {
         "none" => Some(Authorization::None),
         "basic" => fields.basic(),
-        "bearer" => fields
-            .secret("token", &settings.token)
-            .map(|token| Authorization::Bearer { token }),
-        "header" => fields
-            .secret("value", &settings.value)
-            .map(|value| Authorization::Header { value }),
-        "callback_key" => fields
-            .secret("key", &settings.key)
-            .map(|key| Authorization::CallbackKey { key }),
+        "bearer" => {
+            fields.secret("token", &settings.token).map(|token| Authorization::Bearer { token })
+        }
+        "header" => {
+            fields.secret("value", &settings.value).map(|value| Authorization::Header { value })
+        }
+        "callback_key" => {
+            fields.secret("key", &settings.key).map(|key| Authorization::CallbackKey { key })
+        }
         "oauth2" => {
-            fields
-                .errors
-                .say("/authorization/type", format!("`oauth2` {NOT_YET}"));
+            fields.errors.say("/authorization/type", format!("`oauth2` {NOT_YET}"));
             return None;
         }
         _ => {
-            fields.errors.say(
-                "/authorization/type",
-                "none, basic, bearer, header or callback_key",
-            );
+            fields.errors.say("/authorization/type", "none, basic, bearer, header or callback_key");
             return None;
         }
     };
@@ -182,16 +148,12 @@ impl Credentials<'_> {
         };
         let username = self.errors.keep("/authorization/username", username);
         let password = self.secret("password", &self.settings.password);
-        Some(Authorization::Basic {
-            username: username?,
-            password: password?,
-        })
+        Some(Authorization::Basic { username: username?, password: password? })
     }
 
     fn secret(&mut self, member: &'static str, given: &Option<SecretText>) -> Option<Secret> {
         let checked = self.checked_secret(member, given.as_ref().map(|text| &text.0));
-        self.errors
-            .keep(&format!("/authorization/{member}"), checked)
+        self.errors.keep(&format!("/authorization/{member}"), checked)
     }
 
     fn checked_secret(&self, member: &str, given: Option<&Secret>) -> Result<Secret, String> {
@@ -202,10 +164,7 @@ impl Credentials<'_> {
         let text = secret.reveal();
         if text == Secret::MASK {
             return self.kept().cloned().ok_or_else(|| {
-                format!(
-                    "{} is the mask of a secret: send the secret itself",
-                    Secret::MASK
-                )
+                format!("{} is the mask of a secret: send the secret itself", Secret::MASK)
             });
         }
         if text.len() > CREDENTIAL_BYTES_MAX {
@@ -235,14 +194,11 @@ impl Credentials<'_> {
 
     /// The secret from before, if it was of the same type.
     fn kept(&self) -> Option<&Secret> {
-        let before = self
-            .before
-            .filter(|before| authorization_type(before) == self.settings.r#type)?;
+        let before =
+            self.before.filter(|before| authorization_type(before) == self.settings.r#type)?;
         match before {
             Authorization::None => None,
-            Authorization::Basic {
-                password: secret, ..
-            }
+            Authorization::Basic { password: secret, .. }
             | Authorization::Bearer { token: secret }
             | Authorization::Header { value: secret }
             | Authorization::CallbackKey { key: secret } => Some(secret),

@@ -39,16 +39,12 @@ pub(crate) struct CallbackSettings {
     /// Headers sent besides: at most 32.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// Off: new events do not match, and deliveries that are under way are cancelled.
+    /// Off: new events do not match, and deliveries that are under way are cancelled when their next attempt is due.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub(crate) enabled: bool,
     /// The account whose events it gets; null: all accounts. Set once, when it is made.
-    #[serde(
-        default,
-        deserialize_with = "given",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{1,64}$")]
     pub(crate) account: Option<Option<String>>,
     /// Event names, prefixes such as `PACKAGE_*`, or `*` for all.
@@ -157,25 +153,16 @@ impl CallbackAnswer {
 
 impl SavedCallback {
     pub(crate) fn of(callback: &Callback) -> Self {
-        let warnings = if callback.events.matches_all() {
-            vec![ALL_EVENTS]
-        } else {
-            Vec::new()
-        };
-        Self {
-            callback: CallbackAnswer::of(callback),
-            warnings,
-        }
+        let warnings = if callback.events.matches_all() { vec![ALL_EVENTS] } else { Vec::new() };
+        Self { callback: CallbackAnswer::of(callback), warnings }
     }
 }
 
 impl CallbackSettings {
     /// The settings of a callback, its secrets masked.
     pub(crate) fn of(callback: &Callback) -> Self {
-        let headers = callback
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers =
+            callback.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             description: callback.description.clone(),
             url: callback.url.as_str().to_owned(),
@@ -197,18 +184,10 @@ impl CallbackSettings {
     pub(crate) fn account_for(&self, caller: &Caller) -> Result<Option<Account>, Problem> {
         let invalid = |detail: String| Problem::invalid(vec![FieldError::new("/account", detail)]);
         if self.account == Some(None) && caller.account().is_some() {
-            return Err(Problem::forbidden(
-                "a callback for all accounts takes an instance key",
-            ));
+            return Err(Problem::forbidden("a callback for all accounts takes an instance key"));
         }
-        let requested = self
-            .account
-            .clone()
-            .flatten()
-            .map(|text| text.parse::<Account>());
-        let requested = requested
-            .transpose()
-            .map_err(|error| invalid(error.to_string()))?;
+        let requested = self.account.clone().flatten().map(|text| text.parse::<Account>());
+        let requested = requested.transpose().map_err(|error| invalid(error.to_string()))?;
         caller.account_for(requested)
     }
 
@@ -231,11 +210,9 @@ impl RetrySettings {
     fn of(policy: &RetryPolicy) -> Self {
         let (backoff, factor, max_delay_seconds) = match policy.backoff {
             Backoff::Fixed => (fixed(), None, None),
-            Backoff::Exponential { factor, delay_max } => (
-                "exponential".to_owned(),
-                Some(factor),
-                Some(Seconds(delay_max.as_secs_f64())),
-            ),
+            Backoff::Exponential { factor, delay_max } => {
+                ("exponential".to_owned(), Some(factor), Some(Seconds(delay_max.as_secs_f64())))
+            }
         };
         Self {
             enabled: policy.enabled,
@@ -258,10 +235,7 @@ impl Serialize for Seconds {
     /// A whole number without a fraction: `300`, not `300.0`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.fract() == 0.0 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a week at the most, and whole"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "a week at the most, and whole")]
             return serializer.serialize_i64(self.0 as i64);
         }
         serializer.serialize_f64(self.0)

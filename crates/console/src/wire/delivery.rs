@@ -131,14 +131,9 @@ pub(crate) enum Detail {
 impl DeliveryAnswer {
     pub(crate) fn of(delivery: &Delivery) -> Self {
         let (next_attempt_at, waits_for, cancel_reason) = match delivery.state {
-            DeliveryState::Pending {
-                next_attempt_at,
-                waits,
-            } => (
-                Some(next_attempt_at),
-                waits.map(|reason| reason.as_str()),
-                None,
-            ),
+            DeliveryState::Pending { next_attempt_at, waits } => {
+                (Some(next_attempt_at), waits.map(|reason| reason.as_str()), None)
+            }
             DeliveryState::Cancelled(reason) => (None, None, Some(reason.as_str())),
             DeliveryState::Delivered | DeliveryState::Exhausted => (None, None, None),
         };
@@ -170,11 +165,7 @@ impl AttemptAnswer {
             duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
             outcome: attempt.outcome.kind(),
             request: shown.then(|| RequestAnswer::of(&attempt.request, event)),
-            response: attempt
-                .response
-                .as_ref()
-                .filter(|_| shown)
-                .map(ResponseAnswer::of),
+            response: attempt.response.as_ref().filter(|_| shown).map(ResponseAnswer::of),
             error: attempt.outcome.error().filter(|_| shown).map(str::to_owned),
         }
     }
@@ -182,9 +173,8 @@ impl AttemptAnswer {
 
 impl RequestAnswer {
     fn of(request: &SentRequest, event: Option<&Event>) -> Self {
-        let body = event
-            .zip(request.format)
-            .map(|(event, format)| render::body(format, event).text);
+        let body =
+            event.zip(request.format).map(|(event, format)| render::body(format, event).text);
         Self {
             method: request.method.as_str(),
             url: request.url.clone(),

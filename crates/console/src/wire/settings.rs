@@ -73,11 +73,8 @@ impl Rules<'_> {
         let url = errors.keep("/url", self.url(&settings.url));
         let method = errors.keep("/method", method(&settings.method));
         let format = errors.keep("/format", format(&settings.format, method));
-        let authorization = authorization(
-            &settings.authorization,
-            base.authorization.as_ref(),
-            &mut errors,
-        );
+        let authorization =
+            authorization(&settings.authorization, base.authorization.as_ref(), &mut errors);
         let headers = headers(settings, &mut errors);
         let events = events(&settings.events, &mut errors);
         let retry = retry(&settings.retry, &mut errors);
@@ -122,9 +119,7 @@ impl Rules<'_> {
 
     fn url(&self, text: &str) -> Result<UrlTemplate, String> {
         let template: UrlTemplate = text.parse().map_err(|error| format!("{error}"))?;
-        self.address_policy
-            .check_host(template.origin())
-            .map_err(|error| error.to_string())?;
+        self.address_policy.check_host(template.origin()).map_err(|error| error.to_string())?;
         Ok(template)
     }
 }
@@ -196,21 +191,14 @@ fn events(patterns: &[String], errors: &mut Errors) -> Option<EventFilter> {
 
 fn timeout(ms: i64) -> Result<Duration, String> {
     let timeout = u64::try_from(ms).ok().map(Duration::from_millis);
-    timeout
-        .filter(|timeout| TIMEOUT_RANGE.contains(timeout))
-        .ok_or_else(|| {
-            let (min, max) = (
-                TIMEOUT_RANGE.start().as_millis(),
-                TIMEOUT_RANGE.end().as_millis(),
-            );
-            format!("a whole number of milliseconds from {min} to {max}")
-        })
+    timeout.filter(|timeout| TIMEOUT_RANGE.contains(timeout)).ok_or_else(|| {
+        let (min, max) = (TIMEOUT_RANGE.start().as_millis(), TIMEOUT_RANGE.end().as_millis());
+        format!("a whole number of milliseconds from {min} to {max}")
+    })
 }
 
 fn max_in_flight(number: i64) -> Result<NonZeroU32, String> {
-    let number = u32::try_from(number)
-        .ok()
-        .filter(|number| *number <= MAX_IN_FLIGHT_MAX);
+    let number = u32::try_from(number).ok().filter(|number| *number <= MAX_IN_FLIGHT_MAX);
     let number = number.and_then(NonZeroU32::new);
     number.ok_or_else(|| format!("a whole number from 1 to {MAX_IN_FLIGHT_MAX}"))
 }
@@ -255,11 +243,8 @@ fn exponential(
     errors: &mut Errors,
 ) -> Option<Backoff> {
     let factor = settings.factor.unwrap_or(FACTOR_DEFAULT);
-    let factor = if FACTOR_RANGE.contains(&factor) {
-        Ok(factor)
-    } else {
-        Err("a number from 1 to 10")
-    };
+    let factor =
+        if FACTOR_RANGE.contains(&factor) { Ok(factor) } else { Err("a number from 1 to 10") };
     let factor = errors.keep("/retry/factor", factor);
     let delay_max = match settings.max_delay_seconds {
         None => Ok(RetryPolicy::DELAY_MAX),
@@ -271,10 +256,7 @@ fn exponential(
         }),
     };
     let delay_max = errors.keep("/retry/max_delay_seconds", delay_max);
-    Some(Backoff::Exponential {
-        factor: factor?,
-        delay_max: delay_max?,
-    })
+    Some(Backoff::Exponential { factor: factor?, delay_max: delay_max? })
 }
 
 fn delay(Seconds(seconds): Seconds) -> Result<Duration, String> {
@@ -284,8 +266,6 @@ fn delay(Seconds(seconds): Seconds) -> Result<Duration, String> {
     if (seconds * 1_000.0 - ms).abs() > 1e-4 {
         return Err("at most three digits after the point: milliseconds".to_owned());
     }
-    let delay = Duration::try_from_secs_f64(ms / 1_000.0)
-        .ok()
-        .filter(|delay| *delay <= max);
+    let delay = Duration::try_from_secs_f64(ms / 1_000.0).ok().filter(|delay| *delay <= max);
     delay.ok_or_else(|| format!("a number of seconds from 0 to {}", max.as_secs()))
 }

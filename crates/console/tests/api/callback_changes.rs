@@ -15,10 +15,7 @@ fn basic() -> Value {
 
 async fn sent(api: &Api, path: &str) -> Option<String> {
     let stored = api.stored(&api.get(path).await).await;
-    stored
-        .authorization
-        .header_value()
-        .map(|value| value.reveal().to_owned())
+    stored.authorization.header_value().map(|value| value.reveal().to_owned())
 }
 
 #[tokio::test]
@@ -34,9 +31,7 @@ async fn put_replaces_everything_and_patch_only_what_it_names() {
     assert_eq!(patched.json["retry"]["max_retries"], 7);
     assert_eq!(patched.json["retry"]["delay_seconds"], 1.5);
     assert_eq!(patched.json["warnings"], json!([]));
-    let replaced = api
-        .call("PUT", &path, Some(json!({ "url": "https://example.org/" })))
-        .await;
+    let replaced = api.call("PUT", &path, Some(json!({ "url": "https://example.org/" }))).await;
     assert_eq!(replaced.status, 200, "{}", replaced.json);
     assert_eq!(replaced.json["url"], "https://example.org/");
     assert_eq!(replaced.json["description"], "");
@@ -48,16 +43,11 @@ async fn put_replaces_everything_and_patch_only_what_it_names() {
 #[tokio::test]
 async fn secret_that_is_not_touched_or_masked_stays() {
     let api = Api::start().await;
-    let path = path_of(
-        &api,
-        json!({ "url": "https://example.com/", "authorization": basic() }),
-    )
-    .await;
+    let path =
+        path_of(&api, json!({ "url": "https://example.com/", "authorization": basic() })).await;
     let before = sent(&api, &path).await;
     assert!(before.is_some());
-    let untouched = api
-        .call("PATCH", &path, Some(json!({ "description": "x" })))
-        .await;
+    let untouched = api.call("PATCH", &path, Some(json!({ "description": "x" }))).await;
     assert_eq!(untouched.status, 200, "{}", untouched.json);
     assert_eq!(sent(&api, &path).await, before);
     let masked = json!({ "url": "https://example.com/", "authorization": { "type": "basic", "username": "u", "password": "***" } });
@@ -65,15 +55,8 @@ async fn secret_that_is_not_touched_or_masked_stays() {
     assert_eq!(sent(&api, &path).await, before);
     let other_type = json!({ "url": "https://example.com/", "authorization": { "type": "bearer", "token": "***" } });
     let refused = api.call("PUT", &path, Some(other_type)).await;
-    assert_eq!(
-        refused.pointers(),
-        ["/authorization/token"],
-        "{}",
-        refused.json
-    );
-    let left_out = api
-        .call("PUT", &path, Some(json!({ "url": "https://example.com/" })))
-        .await;
+    assert_eq!(refused.pointers(), ["/authorization/token"], "{}", refused.json);
+    let left_out = api.call("PUT", &path, Some(json!({ "url": "https://example.com/" }))).await;
     assert_eq!(left_out.json["authorization"], json!({ "type": "none" }));
     assert_eq!(sent(&api, &path).await, None);
 }
@@ -81,30 +64,15 @@ async fn secret_that_is_not_touched_or_masked_stays() {
 #[tokio::test]
 async fn patch_to_another_type_begins_without_what_belongs_to_the_one_before() {
     let api = Api::start().await;
-    let path = path_of(
-        &api,
-        json!({ "url": "https://example.com/", "authorization": basic() }),
-    )
-    .await;
+    let path =
+        path_of(&api, json!({ "url": "https://example.com/", "authorization": basic() })).await;
     let patch = json!({ "authorization": { "type": "bearer", "token": "t" } });
     let patched = api.call("PATCH", &path, Some(patch)).await;
-    assert_eq!(
-        patched.json["authorization"],
-        json!({ "type": "bearer", "token": "***" })
-    );
+    assert_eq!(patched.json["authorization"], json!({ "type": "bearer", "token": "***" }));
     assert_eq!(sent(&api, &path).await.as_deref(), Some("Bearer t"));
     let exponential = json!({ "retry": { "backoff": "exponential", "factor": 3 } });
-    assert_eq!(
-        api.call("PATCH", &path, Some(exponential)).await.json["retry"]["factor"],
-        3.0
-    );
-    let fixed = api
-        .call(
-            "PATCH",
-            &path,
-            Some(json!({ "retry": { "backoff": "fixed" } })),
-        )
-        .await;
+    assert_eq!(api.call("PATCH", &path, Some(exponential)).await.json["retry"]["factor"], 3.0);
+    let fixed = api.call("PATCH", &path, Some(json!({ "retry": { "backoff": "fixed" } }))).await;
     assert_eq!(fixed.status, 200, "{}", fixed.json);
     assert!(fixed.json["retry"].get("factor").is_none());
 }
@@ -116,10 +84,7 @@ async fn patch_is_checked_like_all_settings() {
     for (patch, pointer) in [
         (json!({ "url": null }), "/url"),
         (json!({ "url": "http://10.0.0.1/" }), "/url"),
-        (
-            json!({ "retry": { "max_retries": -1 } }),
-            "/retry/max_retries",
-        ),
+        (json!({ "retry": { "max_retries": -1 } }), "/retry/max_retries"),
         (json!({ "id": "8b21" }), "/id"),
         (json!({ "account": "acme" }), "/account"),
     ] {
@@ -137,69 +102,35 @@ async fn patch_is_checked_like_all_settings() {
 #[tokio::test]
 async fn account_of_a_callback_never_changes() {
     let api = Api::start().await;
-    let path = path_of(
-        &api,
-        json!({ "url": "https://example.com/", "account": "acme" }),
-    )
-    .await;
+    let path = path_of(&api, json!({ "url": "https://example.com/", "account": "acme" })).await;
     for account in [json!(null), json!("other")] {
         let put = json!({ "url": "https://example.com/", "account": account });
-        assert_eq!(
-            api.call("PUT", &path, Some(put)).await.pointers(),
-            ["/account"]
-        );
+        assert_eq!(api.call("PUT", &path, Some(put)).await.pointers(), ["/account"]);
         let patch = json!({ "account": account });
-        assert_eq!(
-            api.call("PATCH", &path, Some(patch)).await.pointers(),
-            ["/account"]
-        );
+        assert_eq!(api.call("PATCH", &path, Some(patch)).await.pointers(), ["/account"]);
     }
     let put = json!({ "url": "https://example.org/" });
-    assert_eq!(
-        api.call("PUT", &path, Some(put)).await.json["account"],
-        "acme"
-    );
+    assert_eq!(api.call("PUT", &path, Some(put)).await.json["account"], "acme");
 }
 
 #[tokio::test]
 async fn disabled_callback_says_why() {
     let api = Api::start().await;
     let path = path_of(&api, json!({ "url": "https://example.com/" })).await;
-    let off = api
-        .call("PATCH", &path, Some(json!({ "enabled": false })))
-        .await
-        .json;
-    assert_eq!(
-        (&off["enabled"], &off["disabled_reason"]),
-        (&json!(false), &json!("by_owner"))
-    );
-    let on = api
-        .call("PATCH", &path, Some(json!({ "enabled": true })))
-        .await
-        .json;
-    assert_eq!(
-        (&on["enabled"], &on["disabled_reason"]),
-        (&json!(true), &json!(null))
-    );
+    let off = api.call("PATCH", &path, Some(json!({ "enabled": false }))).await.json;
+    assert_eq!((&off["enabled"], &off["disabled_reason"]), (&json!(false), &json!("by_owner")));
+    let on = api.call("PATCH", &path, Some(json!({ "enabled": true }))).await.json;
+    assert_eq!((&on["enabled"], &on["disabled_reason"]), (&json!(true), &json!(null)));
     gone(&api, &path).await;
-    let gone = api
-        .call("PATCH", &path, Some(json!({ "description": "still gone" })))
-        .await
-        .json;
-    assert_eq!(
-        (&gone["enabled"], &gone["disabled_reason"]),
-        (&json!(false), &json!("gone"))
-    );
+    let gone = api.call("PATCH", &path, Some(json!({ "description": "still gone" }))).await.json;
+    assert_eq!((&gone["enabled"], &gone["disabled_reason"]), (&json!(false), &json!("gone")));
 }
 
 async fn gone(api: &Api, path: &str) {
     use ringback_store::Store as _;
     let stored = api.stored(&api.get(path).await).await;
     let now = stored.updated_at + std::time::Duration::from_secs(1);
-    api.store
-        .disable_gone_callback(stored.id, stored.updated_at, now)
-        .await
-        .expect("written");
+    api.store.disable_gone_callback(stored.id, stored.updated_at, now).await.expect("written");
 }
 
 #[tokio::test]
@@ -226,12 +157,7 @@ async fn removed_callback_is_gone() {
         assert_eq!(api.call(method, &path, None).await.status, 404, "{method}");
     }
     assert_eq!(api.call("PATCH", &path, Some(json!({}))).await.status, 404);
-    assert_eq!(
-        api.call("GET", "/v1/callbacks/not-a-uuid", None)
-            .await
-            .status,
-        404
-    );
+    assert_eq!(api.call("GET", "/v1/callbacks/not-a-uuid", None).await.status, 404);
 }
 
 #[tokio::test]
@@ -243,15 +169,9 @@ async fn signing_secret_is_shown_by_its_own_call_alone() {
     assert!(secret.starts_with("whsec_"));
     assert_eq!(answer.headers["cache-control"], "no-store");
     assert!(!api.get(&path).await.to_string().contains("whsec_"));
-    let replaced = api
-        .call("PUT", &path, Some(json!({ "url": "https://example.org/" })))
-        .await;
+    let replaced = api.call("PUT", &path, Some(json!({ "url": "https://example.org/" }))).await;
     assert_eq!(replaced.status, 200);
-    assert_eq!(
-        api.get(&format!("{path}/secret")).await["secret"],
-        secret,
-        "a change keeps it"
-    );
+    assert_eq!(api.get(&format!("{path}/secret")).await["secret"], secret, "a change keeps it");
 }
 
 #[tokio::test]
@@ -265,13 +185,7 @@ async fn list_comes_in_pages_newest_first() {
     let mut path = "/v1/callbacks?limit=2".to_owned();
     loop {
         let page = api.get(&path).await;
-        seen.extend(
-            page["data"]
-                .as_array()
-                .expect("a list")
-                .iter()
-                .map(|item| item["id"].clone()),
-        );
+        seen.extend(page["data"].as_array().expect("a list").iter().map(|item| item["id"].clone()));
         let Some(cursor) = page["next_cursor"].as_str() else {
             break;
         };
@@ -279,17 +193,9 @@ async fn list_comes_in_pages_newest_first() {
     }
     assert_eq!(seen.len(), 5);
     assert!(ids.iter().all(|id| seen.contains(id)));
-    for bad in [
-        "limit=0",
-        "limit=x",
-        "cursor=x",
-        "acount=a",
-        "limit=1&limit=2",
-    ] {
+    for bad in ["limit=0", "limit=x", "cursor=x", "acount=a", "limit=1&limit=2"] {
         assert_eq!(
-            api.call("GET", &format!("/v1/callbacks?{bad}"), None)
-                .await
-                .status,
+            api.call("GET", &format!("/v1/callbacks?{bad}"), None).await.status,
             400,
             "{bad}"
         );

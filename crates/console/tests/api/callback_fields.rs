@@ -28,24 +28,10 @@ async fn callback_that_says_only_its_url_has_the_defaults_of_the_contract() {
     let mut made = api.made(json!({ "url": URL })).await;
     let members = made.as_object_mut().expect("an object");
     let id = members.remove("id").expect("an id");
-    assert!(
-        members
-            .remove("created_at")
-            .is_some_and(|at| at == "2026-01-02T03:04:05.678Z")
-    );
-    assert!(
-        members
-            .remove("updated_at")
-            .is_some_and(|at| at == "2026-01-02T03:04:05.678Z")
-    );
+    assert!(members.remove("created_at").is_some_and(|at| at == "2026-01-02T03:04:05.678Z"));
+    assert!(members.remove("updated_at").is_some_and(|at| at == "2026-01-02T03:04:05.678Z"));
     let warnings = members.remove("warnings").expect("warnings");
-    assert!(
-        warnings[0]
-            .as_str()
-            .expect("a text")
-            .contains("may overwhelm"),
-        "{warnings}"
-    );
+    assert!(warnings[0].as_str().expect("a text").contains("may overwhelm"), "{warnings}");
     let expected = json!({
         "description": "", "url": URL, "method": "POST", "format": "form",
         "authorization": { "type": "none" }, "headers": {}, "enabled": true, "account": null, "events": ["*"],
@@ -53,9 +39,7 @@ async fn callback_that_says_only_its_url_has_the_defaults_of_the_contract() {
         "timeout_ms": 15000, "rate_limit": null, "max_in_flight": 32, "disabled_reason": null,
     });
     assert_eq!(made, expected);
-    let shown = api
-        .get(&format!("/v1/callbacks/{}", id.as_str().expect("a text")))
-        .await;
+    let shown = api.get(&format!("/v1/callbacks/{}", id.as_str().expect("a text"))).await;
     assert!(shown.get("warnings").is_none());
     assert_eq!(shown["retry"], expected["retry"]);
 }
@@ -112,18 +96,9 @@ async fn secrets_are_kept_and_never_shown() {
             json!({ "type": "basic", "username": "Aladdin", "password": "open sesame" }),
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
         ),
-        (
-            json!({ "type": "bearer", "token": "hush-hush" }),
-            "Bearer hush-hush",
-        ),
-        (
-            json!({ "type": "header", "value": "Custom hush-hush" }),
-            "Custom hush-hush",
-        ),
-        (
-            json!({ "type": "callback_key", "key": "hush-hush" }),
-            "Basic hush-hush",
-        ),
+        (json!({ "type": "bearer", "token": "hush-hush" }), "Bearer hush-hush"),
+        (json!({ "type": "header", "value": "Custom hush-hush" }), "Custom hush-hush"),
+        (json!({ "type": "callback_key", "key": "hush-hush" }), "Basic hush-hush"),
     ] {
         let made = api.made(with("/authorization", given.clone())).await;
         let stored = api.stored(&made).await;
@@ -131,10 +106,7 @@ async fn secrets_are_kept_and_never_shown() {
         assert_eq!(header.reveal(), sent);
         assert_eq!(made["authorization"]["type"], given["type"]);
         let shown = made.to_string();
-        assert!(
-            !shown.contains("sesame") && !shown.contains("hush"),
-            "{shown}"
-        );
+        assert!(!shown.contains("sesame") && !shown.contains("hush"), "{shown}");
         assert!(shown.contains("***"), "{shown}");
     }
 }
@@ -192,30 +164,19 @@ async fn every_field_refuses_what_it_should_and_says_where() {
         assert_eq!(answer.pointers(), [pointer], "{value}: {}", answer.json);
         assert!(!answer.detail_at(pointer).is_empty(), "{}", answer.json);
     }
-    assert_eq!(
-        api.get("/v1/callbacks").await["data"],
-        json!([]),
-        "nothing was saved"
-    );
+    assert_eq!(api.get("/v1/callbacks").await["data"], json!([]), "nothing was saved");
 }
 
 #[tokio::test]
 async fn exponential_backoff_refuses_what_can_not_grow() {
     let api = Api::start().await;
-    for (member, value) in [
-        ("factor", json!(0.9)),
-        ("factor", json!(11)),
-        ("max_delay_seconds", json!(299)),
-    ] {
+    for (member, value) in
+        [("factor", json!(0.9)), ("factor", json!(11)), ("max_delay_seconds", json!(299))]
+    {
         let mut settings = with("/retry/backoff", json!("exponential"));
         settings["retry"][member] = value;
         let answer = api.call("POST", "/v1/callbacks", Some(settings)).await;
-        assert_eq!(
-            answer.pointers(),
-            [format!("/retry/{member}")],
-            "{}",
-            answer.json
-        );
+        assert_eq!(answer.pointers(), [format!("/retry/{member}")], "{}", answer.json);
     }
 }
 
@@ -225,57 +186,28 @@ async fn authorization_takes_the_members_of_its_type_and_no_others() {
     let hush = "hush-hush\u{7f}";
     for (authorization, pointers) in [
         (json!({}), vec!["/authorization/type"]),
-        (
-            json!({ "type": "basic" }),
-            vec!["/authorization/username", "/authorization/password"],
-        ),
+        (json!({ "type": "basic" }), vec!["/authorization/username", "/authorization/password"]),
         (
             json!({ "type": "basic", "username": "a:b", "password": hush }),
             vec!["/authorization/username", "/authorization/password"],
         ),
-        (
-            json!({ "type": "bearer", "token": hush }),
-            vec!["/authorization/token"],
-        ),
-        (
-            json!({ "type": "bearer", "token": "two words" }),
-            vec!["/authorization/token"],
-        ),
-        (
-            json!({ "type": "bearer", "token": ["hush-hush"] }),
-            vec!["/authorization/token"],
-        ),
-        (
-            json!({ "type": "header", "value": "a\nb" }),
-            vec!["/authorization/value"],
-        ),
-        (
-            json!({ "type": "callback_key", "key": "" }),
-            vec!["/authorization/key"],
-        ),
-        (
-            json!({ "type": "none", "token": "t" }),
-            vec!["/authorization/token"],
-        ),
+        (json!({ "type": "bearer", "token": hush }), vec!["/authorization/token"]),
+        (json!({ "type": "bearer", "token": "two words" }), vec!["/authorization/token"]),
+        (json!({ "type": "bearer", "token": ["hush-hush"] }), vec!["/authorization/token"]),
+        (json!({ "type": "header", "value": "a\nb" }), vec!["/authorization/value"]),
+        (json!({ "type": "callback_key", "key": "" }), vec!["/authorization/key"]),
+        (json!({ "type": "none", "token": "t" }), vec!["/authorization/token"]),
         (
             json!({ "type": "bearer", "token": "t", "username": "u" }),
             vec!["/authorization/username"],
         ),
-        (
-            json!({ "type": "bearer", "token": "***" }),
-            vec!["/authorization/token"],
-        ),
+        (json!({ "type": "bearer", "token": "***" }), vec!["/authorization/token"]),
         (json!("hush-hush"), vec!["/authorization"]),
     ] {
         let settings = with("/authorization", authorization.clone());
         let answer = api.call("POST", "/v1/callbacks", Some(settings)).await;
         assert_eq!(answer.status, 422, "{authorization}: {}", answer.json);
-        assert_eq!(
-            answer.pointers(),
-            pointers,
-            "{authorization}: {}",
-            answer.json
-        );
+        assert_eq!(answer.pointers(), pointers, "{authorization}: {}", answer.json);
         assert!(
             !answer.json.to_string().contains("hush-hush"),
             "a secret in an error: {}",
@@ -293,15 +225,9 @@ async fn what_is_yet_to_come_is_refused_and_said_so() {
         ("/format", json!("conga-sign")),
         ("/authorization/type", json!("oauth2")),
     ] {
-        let answer = api
-            .call("POST", "/v1/callbacks", Some(with(pointer, value)))
-            .await;
+        let answer = api.call("POST", "/v1/callbacks", Some(with(pointer, value))).await;
         assert_eq!(answer.status, 422);
-        assert!(
-            answer.detail_at(pointer).contains("not available yet"),
-            "{}",
-            answer.json
-        );
+        assert!(answer.detail_at(pointer).contains("not available yet"), "{}", answer.json);
     }
 }
 
@@ -345,38 +271,21 @@ async fn body_that_can_not_be_read_is_told_apart_from_one_that_is_not_taken() {
             .uri("/v1/callbacks")
             .header(header::AUTHORIZATION, format!("bearer {ADMIN}"))
             .header(header::CONTENT_TYPE, media_type);
-        api.send(request.body(Body::from(body)).expect("a valid request"))
-            .await
+        api.send(request.body(Body::from(body)).expect("a valid request")).await
     };
     let malformed = post("application/json", "{\"url\":".to_owned()).await;
     assert_eq!(malformed.status, 400);
     assert!(
-        malformed.json["detail"]
-            .as_str()
-            .expect("a text")
-            .contains("line 1 column 7"),
+        malformed.json["detail"].as_str().expect("a text").contains("line 1 column 7"),
         "{}",
         malformed.json
     );
     assert_eq!(post("text/plain", "{}".to_owned()).await.status, 415);
+    assert_eq!(post("application/json", " ".repeat(300 * 1024)).await.status, 413);
     assert_eq!(
-        post("application/json", " ".repeat(300 * 1024))
-            .await
-            .status,
-        413
-    );
-    assert_eq!(
-        post(
-            "application/json",
-            r#"["", "https://example.com/"]"#.to_owned()
-        )
-        .await
-        .status,
+        post("application/json", r#"["", "https://example.com/"]"#.to_owned()).await.status,
         422
     );
     let missing = post("application/json", "{}".to_owned()).await;
-    assert_eq!(
-        (missing.status, missing.detail_at("/url")),
-        (422, "is required")
-    );
+    assert_eq!((missing.status, missing.detail_at("/url")), (422, "is required"));
 }

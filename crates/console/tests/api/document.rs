@@ -15,24 +15,13 @@ fn document() -> Value {
 #[test]
 fn every_route_is_in_the_document() {
     let source = include_str!("../../src/router.rs");
-    let routes: BTreeSet<&str> = source
-        .split('"')
-        .filter(|text| text.starts_with("/v1/"))
-        .collect();
+    let routes: BTreeSet<&str> =
+        source.split('"').filter(|text| text.starts_with("/v1/")).collect();
     let document = document();
-    let paths: BTreeSet<&str> = document["paths"]
-        .as_object()
-        .expect("paths")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let paths: BTreeSet<&str> =
+        document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
     assert_eq!(routes, paths);
-    assert!(
-        document["openapi"]
-            .as_str()
-            .expect("a version")
-            .starts_with("3.1")
-    );
+    assert!(document["openapi"].as_str().expect("a version").starts_with("3.1"));
 }
 
 #[tokio::test]
@@ -43,11 +32,8 @@ async fn every_call_in_the_document_is_served_with_a_key_and_no_other_is() {
         for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
             let known = calls.get(method.to_lowercase()).is_some();
             let path = path.replace("{id}", "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21");
-            let request = Request::builder()
-                .method(method)
-                .uri(&path)
-                .body(Body::empty())
-                .expect("valid");
+            let request =
+                Request::builder().method(method).uri(&path).body(Body::empty()).expect("valid");
             let answer = api.send(request).await;
             let expected = if known { 401 } else { 405 };
             assert_eq!(answer.status, expected, "{method} {path}");
@@ -66,27 +52,15 @@ fn every_reference_in_the_document_leads_somewhere() {
     collect(&document, &mut references);
     assert!(!references.is_empty());
     for reference in references {
-        assert!(
-            document
-                .pointer(reference.trim_start_matches('#'))
-                .is_some(),
-            "{reference}"
-        );
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
 }
 
 fn collect(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
-            references.extend(
-                members
-                    .get("$ref")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned),
-            );
-            members
-                .values()
-                .for_each(|member| collect(member, references));
+            references.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| collect(member, references));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
         _ => {}

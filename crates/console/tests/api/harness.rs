@@ -46,30 +46,19 @@ impl Api {
         let database = Database::open(directory.path()).await.expect("opens");
         let clock = Arc::new(ManualClock::new(builders::MADE_AT));
         let master_key = MasterKey::from_random([7; 32]);
-        let store = SqliteStore::open(database.clone(), master_key, clock.clone())
-            .await
-            .expect("opens");
-        let broker = Embedded::open(database.clone(), clock.clone())
-            .await
-            .expect("opens");
+        let store =
+            SqliteStore::open(database.clone(), master_key, clock.clone()).await.expect("opens");
+        let broker = Embedded::open(database.clone(), clock.clone()).await.expect("opens");
         let (shutdown, tasks) = (Shutdown::new(), TaskGroup::new());
-        let (writer, queue) = (
-            database.run_writer(shutdown.clone()),
-            broker.clone().run(shutdown.clone()),
-        );
+        let (writer, queue) =
+            (database.run_writer(shutdown.clone()), broker.clone().run(shutdown.clone()));
         tasks.start(async move { writer.await.expect("never fails") });
         tasks.start(async move { queue.await.expect("never fails") });
         let keys = Keys::new(store.clone(), Some(KeyHash::of(&Secret::new(ADMIN))));
         let policy = AddressPolicy::allowing(Vec::new());
         let console = Console::new(store.clone(), broker.clone(), clock, policy, keys);
         let router = with_fallbacks(ringback_console::router(console));
-        Self {
-            store,
-            broker,
-            router,
-            shutdown,
-            _directory: directory,
-        }
+        Self { store, broker, router, shutdown, _directory: directory }
     }
 
     /// A call of the administrator.
@@ -90,21 +79,13 @@ impl Api {
             .header(header::AUTHORIZATION, format!("Bearer {key}"))
             .header(header::CONTENT_TYPE, "application/json");
         let body = body.map_or_else(Body::empty, |json| Body::from(json.to_string()));
-        self.send(request.body(body).expect("a valid request"))
-            .await
+        self.send(request.body(body).expect("a valid request")).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("a router never fails");
+        let response = self.router.clone().oneshot(request).await.expect("a router never fails");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = to_bytes(response.into_body(), 10_000_000)
-            .await
-            .expect("a whole body");
+        let bytes = to_bytes(response.into_body(), 10_000_000).await.expect("a whole body");
         let json = if bytes.is_empty() {
             Value::Null
         } else {
@@ -114,11 +95,7 @@ impl Api {
             assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
             assert_eq!(json["status"], status);
         }
-        Answer {
-            status,
-            headers,
-            json,
-        }
+        Answer { status, headers, json }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -136,25 +113,15 @@ impl Api {
 
     /// A key of this account.
     pub(crate) async fn account_key(&self, account: &str) -> String {
-        let answer = self
-            .call("POST", "/v1/api-keys", Some(json!({ "account": account })))
-            .await;
+        let answer = self.call("POST", "/v1/api-keys", Some(json!({ "account": account }))).await;
         assert_eq!(answer.status, 201, "{}", answer.json);
         answer.json["key"].as_str().expect("a key").to_owned()
     }
 
     /// The stored callback of this answer.
     pub(crate) async fn stored(&self, answer: &Value) -> Callback {
-        let id = answer["id"]
-            .as_str()
-            .expect("an id")
-            .parse()
-            .expect("a UUID");
-        self.store
-            .callback(id)
-            .await
-            .expect("readable")
-            .expect("there")
+        let id = answer["id"].as_str().expect("an id").parse().expect("a UUID");
+        self.store.callback(id).await.expect("readable").expect("there")
     }
 
     /// Records a delivery of this event to this callback, with one failed attempt.
@@ -164,10 +131,8 @@ impl Api {
         callback: &Callback,
         state: DeliveryState,
     ) -> DeliveryId {
-        let records = vec![
-            HistoryRecord::Event(Arc::new(event.clone())),
-            record(event, callback, state),
-        ];
+        let records =
+            vec![HistoryRecord::Event(Arc::new(event.clone())), record(event, callback, state)];
         self.store.record(records).await.expect("recorded");
         DeliveryId::of(&event.account, event.id, callback.id, 0)
     }
@@ -194,24 +159,15 @@ impl Drop for Api {
 impl Answer {
     /// The pointers of what is wrong.
     pub(crate) fn pointers(&self) -> Vec<&str> {
-        let errors = self.json["errors"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
-        errors
-            .iter()
-            .filter_map(|error| error["pointer"].as_str())
-            .collect()
+        let errors = self.json["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors.iter().filter_map(|error| error["pointer"].as_str()).collect()
     }
 
     /// What is wrong in a place.
     pub(crate) fn detail_at(&self, pointer: &str) -> &str {
-        let errors = self.json["errors"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
+        let errors = self.json["errors"].as_array().map_or(&[][..], Vec::as_slice);
         let error = errors.iter().find(|error| error["pointer"] == pointer);
-        error
-            .and_then(|error| error["detail"].as_str())
-            .unwrap_or_default()
+        error.and_then(|error| error["detail"].as_str()).unwrap_or_default()
     }
 }
 
@@ -219,10 +175,7 @@ impl Answer {
 pub(crate) fn record(event: &Event, callback: &Callback, state: DeliveryState) -> HistoryRecord {
     let delivery = delivery(event, callback, state, 1);
     let attempt = Some(Arc::new(attempt(delivery.id)));
-    HistoryRecord::Delivery {
-        delivery: Arc::new(delivery),
-        attempt,
-    }
+    HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt }
 }
 
 pub(crate) fn delivery(
@@ -257,16 +210,10 @@ fn attempt(delivery: DeliveryId) -> Attempt {
             headers: vec![("authorization".into(), "***".to_owned())],
             format: Some(callback::Format::Json),
         },
-        outcome: Outcome::HttpError {
-            status: 500,
-            retry_after: None,
-        },
+        outcome: Outcome::HttpError { status: 500, retry_after: None },
         response: Some(Response {
             status: 500,
-            headers: vec![
-                ("x-a".to_owned(), "1".to_owned()),
-                ("x-a".to_owned(), "2".to_owned()),
-            ],
+            headers: vec![("x-a".to_owned(), "1".to_owned()), ("x-a".to_owned(), "2".to_owned())],
             body: b"no\xff".to_vec(),
             body_truncated: true,
         }),

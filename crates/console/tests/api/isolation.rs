@@ -12,10 +12,7 @@ const URL: &str = "https://example.com/";
 async fn foreign_callbacks_and_those_of_the_instance_do_not_exist_for_an_account() {
     let api = Api::start().await;
     let key = api.account_key("acme").await;
-    for settings in [
-        json!({ "url": URL }),
-        json!({ "url": URL, "account": "other" }),
-    ] {
+    for settings in [json!({ "url": URL }), json!({ "url": URL, "account": "other" })] {
         let made = api.made(settings).await;
         let path = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
         let body = Some(json!({ "url": "https://example.org/" }));
@@ -41,24 +38,14 @@ async fn account_makes_and_changes_callbacks_of_its_own_only() {
     let key = api.account_key("acme").await;
     let post = async |body: Value| api.call_as(&key, "POST", "/v1/callbacks", Some(body)).await;
     for account in [json!(null), json!("other")] {
-        assert_eq!(
-            post(json!({ "url": URL, "account": account })).await.status,
-            403,
-            "{account}"
-        );
+        assert_eq!(post(json!({ "url": URL, "account": account })).await.status, 403, "{account}");
     }
-    assert_eq!(
-        post(json!({ "url": URL, "account": "acme" })).await.json["account"],
-        "acme"
-    );
+    assert_eq!(post(json!({ "url": URL, "account": "acme" })).await.json["account"], "acme");
     let made = post(json!({ "url": URL })).await;
     assert_eq!(made.json["account"], "acme");
     let path = format!("/v1/callbacks/{}", made.json["id"].as_str().expect("an id"));
     for method in ["GET", "DELETE"] {
-        assert!(
-            api.call_as(&key, method, &path, None).await.status < 300,
-            "{method}"
-        );
+        assert!(api.call_as(&key, method, &path, None).await.status < 300, "{method}");
     }
 }
 
@@ -67,13 +54,9 @@ async fn lists_of_another_account_are_refused() {
     let api = Api::start().await;
     let key = api.account_key("acme").await;
     for list in ["callbacks", "events", "deliveries"] {
-        let foreign = api
-            .call_as(&key, "GET", &format!("/v1/{list}?account=other"), None)
-            .await;
+        let foreign = api.call_as(&key, "GET", &format!("/v1/{list}?account=other"), None).await;
         assert_eq!(foreign.status, 403, "{list}");
-        let own = api
-            .call_as(&key, "GET", &format!("/v1/{list}?account=acme"), None)
-            .await;
+        let own = api.call_as(&key, "GET", &format!("/v1/{list}?account=acme"), None).await;
         assert_eq!(own.status, 200, "{list}");
     }
 }
@@ -85,19 +68,13 @@ async fn history_of_another_account_does_not_exist() {
     let callback = api.stored(&api.made(json!({ "url": URL })).await).await;
     let mut event = builders::event("A");
     event.account = builders::account("other");
-    let delivery = api
-        .delivery(&event, &callback, DeliveryState::Exhausted)
-        .await;
+    let delivery = api.delivery(&event, &callback, DeliveryState::Exhausted).await;
     for (method, path) in [
         ("GET", format!("/v1/events/{}", event.id)),
         ("GET", format!("/v1/deliveries/{delivery}")),
         ("POST", format!("/v1/deliveries/{delivery}/retry")),
     ] {
-        assert_eq!(
-            api.call_as(&key, method, &path, None).await.status,
-            404,
-            "{method} {path}"
-        );
+        assert_eq!(api.call_as(&key, method, &path, None).await.status, 404, "{method} {path}");
     }
     for list in ["events", "deliveries"] {
         let answer = api.call_as(&key, "GET", &format!("/v1/{list}"), None).await;
@@ -110,9 +87,7 @@ async fn account_sees_how_an_instance_callback_did_with_its_event_and_not_where(
     let api = Api::start().await;
     let key = api.account_key("acme").await;
     let callback = api.stored(&api.made(json!({ "url": URL })).await).await;
-    let id = api
-        .delivery(&builders::event("A"), &callback, DeliveryState::Exhausted)
-        .await;
+    let id = api.delivery(&builders::event("A"), &callback, DeliveryState::Exhausted).await;
     let path = format!("/v1/deliveries/{id}");
     let shown = api.call_as(&key, "GET", &path, None).await;
     assert_eq!(shown.status, 200);
@@ -121,12 +96,7 @@ async fn account_sees_how_an_instance_callback_did_with_its_event_and_not_where(
     for member in ["request", "response", "error"] {
         assert_eq!(attempt[member], json!(null), "{member}");
     }
-    assert_eq!(
-        api.call_as(&key, "POST", &format!("{path}/retry"), None)
-            .await
-            .status,
-        403
-    );
+    assert_eq!(api.call_as(&key, "POST", &format!("{path}/retry"), None).await.status, 403);
 }
 
 #[tokio::test]
@@ -134,19 +104,12 @@ async fn keys_are_for_the_instance_to_manage() {
     let api = Api::start().await;
     let key = api.account_key("acme").await;
     let keys = api.get("/v1/api-keys").await;
-    let path = format!(
-        "/v1/api-keys/{}",
-        keys["data"][0]["id"].as_str().expect("an id")
-    );
+    let path = format!("/v1/api-keys/{}", keys["data"][0]["id"].as_str().expect("an id"));
     for (method, path, body) in [
         ("GET", "/v1/api-keys", None),
         ("POST", "/v1/api-keys", Some(json!({ "account": "acme" }))),
         ("DELETE", path.as_str(), None),
     ] {
-        assert_eq!(
-            api.call_as(&key, method, path, body).await.status,
-            403,
-            "{method}"
-        );
+        assert_eq!(api.call_as(&key, method, path, body).await.status, 403, "{method}");
     }
 }

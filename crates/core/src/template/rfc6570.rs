@@ -45,10 +45,7 @@ pub(super) enum ExpandError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Expression {
-        operator: &'static Operator,
-        variables: Vec<Variable>,
-    },
+    Expression { operator: &'static Operator, variables: Vec<Variable> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,32 +96,14 @@ impl Operator {
     const FRAGMENT: Self = Self::new("#", ',', Naming::Unnamed, Encoding::Reserved);
     const LABEL: Self = Self::new(".", '.', Naming::Unnamed, Encoding::Unreserved);
     const SEGMENTS: Self = Self::new("/", '/', Naming::Unnamed, Encoding::Unreserved);
-    const PARAMETERS: Self = Self::new(
-        ";",
-        ';',
-        Naming::Named { if_empty: "" },
-        Encoding::Unreserved,
-    );
-    const QUERY: Self = Self::new(
-        "?",
-        '&',
-        Naming::Named { if_empty: "=" },
-        Encoding::Unreserved,
-    );
-    const QUERY_GOES_ON: Self = Self::new(
-        "&",
-        '&',
-        Naming::Named { if_empty: "=" },
-        Encoding::Unreserved,
-    );
+    const PARAMETERS: Self =
+        Self::new(";", ';', Naming::Named { if_empty: "" }, Encoding::Unreserved);
+    const QUERY: Self = Self::new("?", '&', Naming::Named { if_empty: "=" }, Encoding::Unreserved);
+    const QUERY_GOES_ON: Self =
+        Self::new("&", '&', Naming::Named { if_empty: "=" }, Encoding::Unreserved);
 
     const fn new(first: &'static str, separator: char, naming: Naming, encoding: Encoding) -> Self {
-        Self {
-            first,
-            separator,
-            naming,
-            encoding,
-        }
+        Self { first, separator, naming, encoding }
     }
 
     /// The operator at the front of an expression, if there is one.
@@ -150,10 +129,9 @@ impl Template {
         while at < text.len() {
             let rest = &text[at..];
             if let Some(inside) = rest.strip_prefix('{') {
-                let length = inside.find('}').ok_or(SyntaxError {
-                    at,
-                    why: "the { is never closed: add a }",
-                })?;
+                let length = inside
+                    .find('}')
+                    .ok_or(SyntaxError { at, why: "the { is never closed: add a }" })?;
                 parts.push(parse_expression(&inside[..length], at + 1)?);
                 at += length + 2;
             } else {
@@ -179,10 +157,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
-                Part::Expression {
-                    operator,
-                    variables,
-                } => {
+                Part::Expression { operator, variables } => {
                     let mut expansion = Expansion::new(&mut out, operator);
                     for variable in variables {
                         expansion.add(variable, &lookup(&variable.name))?;
@@ -193,20 +168,14 @@ impl Template {
                 }
             }
         }
-        if out.len() > bytes_max {
-            Err(ExpandError::TooLong)
-        } else {
-            Ok(out)
-        }
+        if out.len() > bytes_max { Err(ExpandError::TooLong) } else { Ok(out) }
     }
 }
 
 /// What stands between the braces at byte `at`.
 fn parse_expression(inside: &str, at: usize) -> Result<Part, SyntaxError> {
-    let first = inside.chars().next().ok_or(SyntaxError {
-        at,
-        why: "a tag needs a name: {NAME}",
-    })?;
+    let first =
+        inside.chars().next().ok_or(SyntaxError { at, why: "a tag needs a name: {NAME}" })?;
     if matches!(first, '=' | ',' | '!' | '@' | '|') {
         return Err(SyntaxError {
             at,
@@ -214,20 +183,13 @@ fn parse_expression(inside: &str, at: usize) -> Result<Part, SyntaxError> {
         });
     }
     let operator = Operator::of(first);
-    let (list, mut at) = if operator.is_some() {
-        (&inside[1..], at + 1)
-    } else {
-        (inside, at)
-    };
+    let (list, mut at) = if operator.is_some() { (&inside[1..], at + 1) } else { (inside, at) };
     let mut variables = Vec::new();
     for text in list.split(',') {
         variables.push(parse_variable(text, at)?);
         at += text.len() + 1;
     }
-    Ok(Part::Expression {
-        operator: operator.unwrap_or(&Operator::SIMPLE),
-        variables,
-    })
+    Ok(Part::Expression { operator: operator.unwrap_or(&Operator::SIMPLE), variables })
 }
 
 fn parse_variable(text: &str, at: usize) -> Result<Variable, SyntaxError> {
@@ -235,30 +197,17 @@ fn parse_variable(text: &str, at: usize) -> Result<Variable, SyntaxError> {
         (name, Modifier::Explode)
     } else if let Some((name, length)) = text.split_once(':') {
         let digits = (1..=4).contains(&length.len()) && length.bytes().all(|b| b.is_ascii_digit());
-        let length = if digits && !length.starts_with('0') {
-            length.parse().ok()
-        } else {
-            None
-        };
+        let length = if digits && !length.starts_with('0') { length.parse().ok() } else { None };
         let at = at + name.len() + 1;
         let why = "the length after : is a number from 1 to 9999";
-        (
-            name,
-            Modifier::Prefix(length.ok_or(SyntaxError { at, why })?),
-        )
+        (name, Modifier::Prefix(length.ok_or(SyntaxError { at, why })?))
     } else {
         (text, Modifier::None)
     };
     if is_name(name) {
-        Ok(Variable {
-            name: name.to_owned(),
-            modifier,
-        })
+        Ok(Variable { name: name.to_owned(), modifier })
     } else {
-        Err(SyntaxError {
-            at,
-            why: "a tag's name is made of A-Z a-z 0-9 _ and single dots within",
-        })
+        Err(SyntaxError { at, why: "a tag's name is made of A-Z a-z 0-9 _ and single dots within" })
     }
 }
 
@@ -304,10 +253,7 @@ fn check_literal(text: &str, start: usize) -> Result<(), SyntaxError> {
             }
             _ => continue,
         };
-        return Err(SyntaxError {
-            at: start + index,
-            why,
-        });
+        return Err(SyntaxError { at: start + index, why });
     }
     Ok(())
 }

@@ -38,11 +38,7 @@ enum State {
 
 impl Default for Claims {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            last_fence: 0,
-            sweep_at: SWEEP_MIN,
-        }
+        Self { entries: HashMap::new(), last_fence: 0, sweep_at: SWEEP_MIN }
     }
 }
 
@@ -51,22 +47,13 @@ impl Claims {
         self.sweep(now);
         if let Some(entry) = self.entries.get(&key).filter(|entry| entry.until > now) {
             return match entry.state {
-                State::Held => Claim::Held {
-                    left: entry.until.since(now),
-                },
+                State::Held => Claim::Held { left: entry.until.since(now) },
                 State::Settled => Claim::Settled,
             };
         }
         self.last_fence += 1;
         let fence = Fence(self.last_fence);
-        self.entries.insert(
-            key,
-            Entry {
-                fence,
-                state: State::Held,
-                until: now + lease,
-            },
-        );
+        self.entries.insert(key, Entry { fence, state: State::Held, until: now + lease });
         Claim::Granted(fence)
     }
 
@@ -74,14 +61,7 @@ impl Claims {
         self.sweep(now);
         if !self.is_granted_anew(key, fence) {
             let until = now + MARK_KEPT;
-            self.entries.insert(
-                key,
-                Entry {
-                    fence,
-                    state: State::Settled,
-                    until,
-                },
-            );
+            self.entries.insert(key, Entry { fence, state: State::Settled, until });
         }
     }
 
@@ -92,9 +72,7 @@ impl Claims {
     }
 
     fn is_granted_anew(&self, key: AttemptKey, fence: Fence) -> bool {
-        self.entries
-            .get(&key)
-            .is_some_and(|entry| entry.fence > fence)
+        self.entries.get(&key).is_some_and(|entry| entry.fence > fence)
     }
 
     fn sweep(&mut self, now: Timestamp) {

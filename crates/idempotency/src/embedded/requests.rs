@@ -87,11 +87,7 @@ pub(super) struct Change {
 /// What a change does to the row.
 #[derive(Debug)]
 pub(super) enum Write {
-    Put {
-        fingerprint: String,
-        answer: Option<String>,
-        expires: Timestamp,
-    },
+    Put { fingerprint: String, answer: Option<String>, expires: Timestamp },
     Remove,
 }
 
@@ -99,10 +95,9 @@ pub(super) enum Write {
 pub(super) fn name(key: &RequestKey) -> Arc<str> {
     match key {
         RequestKey::Event { account, id } => format!("event:{account}:{id}").into(),
-        RequestKey::Header {
-            account: Some(account),
-            key,
-        } => format!("header:{account}:{key}").into(),
+        RequestKey::Header { account: Some(account), key } => {
+            format!("header:{account}:{key}").into()
+        }
         RequestKey::Header { account: None, key } => format!("header::{key}").into(),
     }
 }
@@ -110,12 +105,7 @@ pub(super) fn name(key: &RequestKey) -> Arc<str> {
 impl Requests {
     /// Begins a request as far as memory can tell.
     pub(super) fn begin(&mut self, beginning: Beginning<'_>) -> Known {
-        let Beginning {
-            key,
-            fingerprint,
-            now,
-            ..
-        } = beginning;
+        let Beginning { key, fingerprint, now, .. } = beginning;
         let Some(request) = self.live.get_mut(key) else {
             self.insert(beginning, Phase::LookedUp, Row::Absent);
             return Known::AskDisk;
@@ -139,9 +129,7 @@ impl Requests {
                 self.start(beginning, row);
                 Begun::Unfinished
             }
-            Phase::Done { answer } => Begun::Done {
-                answer: answer.clone(),
-            },
+            Phase::Done { answer } => Begun::Done { answer: answer.clone() },
         })
     }
 
@@ -151,10 +139,7 @@ impl Requests {
             None => Begun::New,
             Some(stored) if stored.expires <= beginning.now => Begun::New,
             Some(stored) if stored.fingerprint != beginning.fingerprint => Begun::Conflict,
-            Some(Stored {
-                answer: Some(answer),
-                ..
-            }) => Begun::Done { answer },
+            Some(Stored { answer: Some(answer), .. }) => Begun::Done { answer },
             // Nobody of this process works on it, or it would be in memory.
             Some(Stored { answer: None, .. }) => Begun::Unfinished,
         };
@@ -170,23 +155,14 @@ impl Requests {
 
     /// Gives up looking a request up.
     pub(super) fn not_looked_up(&mut self, key: &Arc<str>) {
-        if self
-            .live
-            .get(key)
-            .is_some_and(|request| request.phase == Phase::LookedUp)
-        {
+        if self.live.get(key).is_some_and(|request| request.phase == Phase::LookedUp) {
             self.live.remove(key);
         }
     }
 
     /// Ends a request that is in progress.
     pub(super) fn complete(&mut self, key: &Arc<str>, answer: &str) {
-        self.end(
-            key,
-            Phase::Done {
-                answer: answer.to_owned(),
-            },
-        );
+        self.end(key, Phase::Done { answer: answer.to_owned() });
     }
 
     /// Ends a request that is in progress and came to nothing.
@@ -219,12 +195,7 @@ impl Requests {
                 Phase::Done { answer } => put(Some(answer.clone())),
                 Phase::Abandoned => Write::Remove,
             };
-            changes.push(Change {
-                key,
-                write,
-                version: request.version,
-                row_before: request.row,
-            });
+            changes.push(Change { key, write, version: request.version, row_before: request.row });
             request.waits = false;
             request.row = Row::Present;
         }
@@ -292,17 +263,8 @@ impl Requests {
     }
 
     fn start(&mut self, beginning: Beginning<'_>, row: Row) {
-        let waited = self
-            .live
-            .get(beginning.key)
-            .is_some_and(|request| request.waits);
-        self.insert(
-            beginning,
-            Phase::InProgress {
-                since: beginning.now,
-            },
-            row,
-        );
+        let waited = self.live.get(beginning.key).is_some_and(|request| request.waits);
+        self.insert(beginning, Phase::InProgress { since: beginning.now }, row);
         if let Some(request) = self.live.get_mut(beginning.key) {
             request.waits = waited;
         }
@@ -348,12 +310,7 @@ mod tests {
 
     fn begin(requests: &mut Requests, key: &Arc<str>) -> Begun {
         let expires = Timestamp::from_ms(1_000_000);
-        let beginning = Beginning {
-            key,
-            fingerprint: "x",
-            expires,
-            now: NOW,
-        };
+        let beginning = Beginning { key, fingerprint: "x", expires, now: NOW };
         match requests.begin(beginning) {
             Known::Begun(begun) => begun,
             Known::AskDisk => requests.looked_up(beginning, None),
@@ -390,9 +347,7 @@ mod tests {
         let changes = requests.take_changes();
         requests.complete(&key, "answer");
         requests.committed(changes);
-        let done = Begun::Done {
-            answer: "answer".to_owned(),
-        };
+        let done = Begun::Done { answer: "answer".to_owned() };
         assert_eq!(begin(&mut requests, &key), done);
         assert_eq!(answers(&requests.take_changes()), [Some("answer")]);
     }

@@ -1,7 +1,8 @@
 //! The table of request keys and its statements.
 
 use ringback_core::Timestamp;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+use ringback_sqlite::{Error, Script};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::requests::{Change, Write};
 
@@ -42,44 +43,24 @@ pub(super) async fn find(readers: &SqlitePool, key: &str) -> Result<Option<Store
         .transpose()
 }
 
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
-    changes: &[Change],
-) -> Result<(), sqlx::Error> {
-    const HEAD: &str = "INSERT INTO request_key (key, fingerprint, answer, expires_ms) VALUES ";
-    const TAIL: &str = " ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,
+pub(super) fn write(script: &mut Script<'_>, changes: &[Change]) -> Result<(), Error> {
+    const PUT: &str =
+        "INSERT INTO request_key (key, fingerprint, answer, expires_ms) VALUES (?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,
         answer = excluded.answer, expires_ms = excluded.expires_ms";
 
-    let mut puts = Vec::with_capacity(changes.len());
-    for Change { key, write, .. } in changes {
-        match write {
-            Write::Put {
-                fingerprint,
-                answer,
-                expires,
-            } => {
-                puts.push((key, fingerprint, answer, expires));
-            }
-            Write::Remove => {
-                sqlx::query("DELETE FROM request_key WHERE key = $1")
-                    .bind(&**key)
-                    .execute(&mut *connection)
-                    .await?;
-            }
-        }
-    }
-    for (sql, chunk) in ringback_sqlite::multi_row(&puts, HEAD, 4, TAIL) {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (key, fingerprint, answer, expires) in chunk {
-            query = query
-                .bind(&***key)
-                .bind(fingerprint.as_str())
-                .bind(answer.as_deref())
-                .bind(expires.ms());
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
+    changes.iter().try_for_each(|Change { key, write, .. }| match write {
+        Write::Put { fingerprint, answer, expires } => script.run(PUT, |values| {
+            values
+                .text(Some(key))
+                .text(Some(fingerprint))
+                .text(answer.as_deref())
+                .number(Some(expires.ms()));
+        }),
+        Write::Remove => script.run("DELETE FROM request_key WHERE key = ?", |values| {
+            values.text(Some(key));
+        }),
+    })
 }
 
 /// Deletes keys that have expired, up to a limit; how many it were.

@@ -28,12 +28,7 @@ impl Running {
         let store = opened.expect("set up");
         let shutdown = Shutdown::new();
         let writer = tokio::spawn(Arc::clone(&database).run_writer(shutdown.clone()));
-        Self {
-            database,
-            store,
-            shutdown,
-            writer,
-        }
+        Self { database, store, shutdown, writer }
     }
 
     async fn stop(self) {
@@ -60,11 +55,7 @@ impl EmbeddedHarness {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = ManualClock::default();
         let running = Some(Running::start(directory.path(), &clock).await);
-        Self {
-            directory,
-            clock,
-            running,
-        }
+        Self { directory, clock, running }
     }
 
     fn running(&self) -> &Running {
@@ -94,10 +85,7 @@ impl Harness for EmbeddedHarness {
 }
 
 fn header(key: &str) -> RequestKey {
-    RequestKey::Header {
-        account: None,
-        key: key.to_owned(),
-    }
+    RequestKey::Header { account: None, key: key.to_owned() }
 }
 
 #[tokio::test]
@@ -113,11 +101,7 @@ async fn request_whose_handler_was_dropped_is_unfinished_after_a_minute() {
     assert_eq!(harness.begin("a").await, Begun::InProgress);
     harness.advance(Duration::from_secs(1)).await;
     assert_eq!(harness.begin("a").await, Begun::Unfinished);
-    assert_eq!(
-        harness.begin("a").await,
-        Begun::InProgress,
-        "the repeat has it now"
-    );
+    assert_eq!(harness.begin("a").await, Begun::InProgress, "the repeat has it now");
 }
 
 #[tokio::test]
@@ -130,10 +114,7 @@ async fn expired_keys_are_deleted_in_steps_and_others_stay() {
     assert_eq!(harness.begin("later").await, Begun::New);
     harness.restart().await;
     let running = harness.running();
-    assert_eq!(
-        running.store.expire().await.expect("expired"),
-        EXPIRE_STEP + 20
-    );
+    assert_eq!(running.store.expire().await.expect("expired"), EXPIRE_STEP + 20);
     assert_eq!(running.store.expire().await.expect("expired"), 0);
     assert_eq!(running.rows().await, 1);
     assert_eq!(harness.begin("later").await, Begun::Unfinished);

@@ -69,10 +69,7 @@ pub(super) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
 
 /// A member's elements; none if it is absent or no array.
 pub(super) fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]

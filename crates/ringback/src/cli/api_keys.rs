@@ -37,41 +37,21 @@ enum Action {
 }
 
 const COLUMNS: [Column; 4] = [
-    Column {
-        title: "ID",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "ACCOUNT",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "DESCRIPTION",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "CREATED",
-        fit: Fit::Optional(0),
-    },
+    Column { title: "ID", fit: Fit::Whole },
+    Column { title: "ACCOUNT", fit: Fit::Wraps },
+    Column { title: "DESCRIPTION", fit: Fit::Wraps },
+    Column { title: "CREATED", fit: Fit::Optional(0) },
 ];
 
 pub(super) async fn run(keys: ApiKeys, session: &Session) -> anyhow::Result<()> {
     match keys.action {
-        Action::Create {
-            account,
-            description,
-        } => create(account, description, session).await,
+        Action::Create { account, description } => create(account, description, session).await,
         Action::List => {
             let list = session.client.whole_list(&["api-keys"]).await?;
-            session
-                .out
-                .list(&list, &COLUMNS, |key| row(key, session), "No API keys.")
+            session.out.list(&list, &COLUMNS, |key| row(key, session), "No API keys.")
         }
         Action::Remove { id } => {
-            session
-                .client
-                .delete(&["api-keys", &id.to_string()])
-                .await?;
+            session.client.delete(&["api-keys", &id.to_string()]).await?;
             remark(format_args!("Removed API key {id}."));
             Ok(())
         }
@@ -88,18 +68,10 @@ async fn create(
     if session.out.form == Form::Json {
         return session.out.json(&answer);
     }
-    session.out.line(
-        answer
-            .text("/key")
-            .context("the server's answer holds no key")?,
-    )?;
-    let opens = account.map_or("everything".to_owned(), |account| {
-        format!("account {account}")
-    });
+    session.out.line(answer.text("/key").context("the server's answer holds no key")?)?;
+    let opens = account.map_or("everything".to_owned(), |account| format!("account {account}"));
     let id = answer.shown("/id");
-    remark(format_args!(
-        "It opens {opens}. Keep it: it can't be shown again. Its id is {id}."
-    ));
+    remark(format_args!("It opens {opens}. Keep it: it can't be shown again. Its id is {id}."));
     Ok(())
 }
 

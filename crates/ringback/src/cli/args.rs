@@ -56,9 +56,7 @@ fn ago(text: &str) -> Option<Duration> {
     if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    Some(Duration::from_secs(
-        digits.parse::<u64>().ok()?.checked_mul(seconds)?,
-    ))
+    Some(Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(seconds)?))
 }
 
 /// A callback: its id, or the end of it, as lists show it.
@@ -104,27 +102,15 @@ impl CallbackRef {
             Self::Id(id) => return Ok(id.to_string()),
             Self::Ending(ending) => ending,
         };
-        let callbacks = session
-            .client
-            .list(&["callbacks"], &Query::new(), All)
-            .await?
-            .items;
-        let ids: Vec<&str> = callbacks
-            .iter()
-            .filter_map(|callback| callback.text("/id"))
-            .collect();
-        let found: Vec<&str> = ids
-            .into_iter()
-            .filter(|id| id.ends_with(ending.as_str()))
-            .collect();
+        let callbacks = session.client.list(&["callbacks"], &Query::new(), All).await?.items;
+        let ids: Vec<&str> = callbacks.iter().filter_map(|callback| callback.text("/id")).collect();
+        let found: Vec<&str> = ids.into_iter().filter(|id| id.ends_with(ending.as_str())).collect();
         match found.as_slice() {
             [id] => Ok((*id).to_owned()),
             [] => Err(Failure::Incomplete(format!("no callback's id ends in {ending}")).into()),
             several => {
                 let list = several.join(", ");
-                Err(Failure::usage(format!(
-                    "several callbacks' ids end in {ending}: {list}"
-                )))
+                Err(Failure::usage(format!("several callbacks' ids end in {ending}: {list}")))
             }
         }
     }
@@ -168,9 +154,7 @@ pub(super) fn read_text(path: &str) -> anyhow::Result<String> {
 /// # Errors
 /// If the answer names no id.
 pub(super) fn id_of(answer: &Answer) -> anyhow::Result<&str> {
-    answer
-        .text("/id")
-        .context("the server's answer names no id")
+    answer.text("/id").context("the server's answer names no id")
 }
 
 #[cfg(test)]
@@ -182,20 +166,10 @@ mod tests {
     #[test]
     fn since_is_a_moment_or_so_long_ago() {
         let now = Timestamp::from_ms(1_000_000_000);
-        let cases = [
-            ("30s", 30),
-            ("15m", 900),
-            ("1h", 3_600),
-            ("7d", 604_800),
-            ("2w", 1_209_600),
-        ];
+        let cases = [("30s", 30), ("15m", 900), ("1h", 3_600), ("7d", 604_800), ("2w", 1_209_600)];
         for (text, seconds) in cases {
             let since: Since = text.parse().expect(text);
-            assert_eq!(
-                since.resolve(now),
-                now - Duration::from_secs(seconds),
-                "{text}"
-            );
+            assert_eq!(since.resolve(now), now - Duration::from_secs(seconds), "{text}");
         }
         let at: Since = "1970-01-01T00:00:01Z".parse().expect("RFC 3339");
         assert_eq!(at.resolve(now), Timestamp::from_ms(1_000));
@@ -204,20 +178,8 @@ mod tests {
     #[test]
     fn since_refuses_what_is_neither() {
         let long = "99999999999999999999h";
-        for text in [
-            "",
-            "h",
-            "1",
-            "-1h",
-            "+1h",
-            "1.5h",
-            "1 h",
-            "1y",
-            "yesterday",
-            "1é",
-            "é",
-            long,
-        ] {
+        for text in ["", "h", "1", "-1h", "+1h", "1.5h", "1 h", "1y", "yesterday", "1é", "é", long]
+        {
             assert!(text.parse::<Since>().is_err(), "{text}");
         }
     }
@@ -226,10 +188,7 @@ mod tests {
     fn a_callback_is_named_by_its_id_or_the_end_of_it() {
         let id = "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21";
         assert!(matches!(id.parse(), Ok(CallbackRef::Id(_))));
-        assert_eq!(
-            short_id(id).parse(),
-            Ok(CallbackRef::Ending("1e0c8b21".to_owned()))
-        );
+        assert_eq!(short_id(id).parse(), Ok(CallbackRef::Ending("1e0c8b21".to_owned())));
         assert_eq!("8B21".parse(), Ok(CallbackRef::Ending("8b21".to_owned())));
         for text in ["", "b21", "../events", "8b21?"] {
             assert!(text.parse::<CallbackRef>().is_err(), "{text}");
@@ -244,9 +203,6 @@ mod tests {
         assert_eq!(read.expect("readable"), "hush");
         assert_eq!(secret("plain").expect("as it is"), "plain");
         let missing = secret("@/nonexistent/file").expect_err("no such file");
-        assert!(
-            missing.to_string().contains("/nonexistent/file"),
-            "{missing}"
-        );
+        assert!(missing.to_string().contains("/nonexistent/file"), "{missing}");
     }
 }

@@ -68,30 +68,12 @@ enum Action {
 }
 
 const COLUMNS: [Column; 6] = [
-    Column {
-        title: "ID",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "STATE",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "ACCOUNT",
-        fit: Fit::Optional(0),
-    },
-    Column {
-        title: "METHOD",
-        fit: Fit::Optional(2),
-    },
-    Column {
-        title: "URL",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "EVENTS",
-        fit: Fit::Optional(1),
-    },
+    Column { title: "ID", fit: Fit::Whole },
+    Column { title: "STATE", fit: Fit::Whole },
+    Column { title: "ACCOUNT", fit: Fit::Optional(0) },
+    Column { title: "METHOD", fit: Fit::Optional(2) },
+    Column { title: "URL", fit: Fit::Wraps },
+    Column { title: "EVENTS", fit: Fit::Optional(1) },
 ];
 
 pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Result<()> {
@@ -105,11 +87,7 @@ pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Resu
         Action::Add(add) => add::run(*add, session).await,
         Action::Show { callback, secret } => {
             let id = callback.id.resolve(session).await?;
-            if secret {
-                show_secret(&id, session).await
-            } else {
-                show(&id, session).await
-            }
+            if secret { show_secret(&id, session).await } else { show(&id, session).await }
         }
         Action::Enable(callback) => switch(&callback.id, Switch::On, session).await,
         Action::Disable(callback) => switch(&callback.id, Switch::Off, session).await,
@@ -137,10 +115,7 @@ fn row(callback: &Answer) -> Vec<Field> {
 }
 
 fn state(callback: &Value) -> Field {
-    match (
-        callback.pointer("/enabled"),
-        text(callback, "/disabled_reason"),
-    ) {
+    match (callback.pointer("/enabled"), text(callback, "/disabled_reason")) {
         (Some(Value::Bool(true)), _) => Field::tinted("enabled", Tint::Good),
         (_, Some("gone")) => Field::tinted("disabled (gone)", Tint::Bad),
         _ => Field::tinted("disabled", Tint::Faint),
@@ -148,15 +123,9 @@ fn state(callback: &Value) -> Field {
 }
 
 fn events(callback: &Value) -> String {
-    let patterns: Vec<String> = items(callback, "/events")
-        .iter()
-        .map(|item| shown(item, ""))
-        .collect();
-    if patterns == ["*"] {
-        "all".to_owned()
-    } else {
-        patterns.join(", ")
-    }
+    let patterns: Vec<String> =
+        items(callback, "/events").iter().map(|item| shown(item, "")).collect();
+    if patterns == ["*"] { "all".to_owned() } else { patterns.join(", ") }
 }
 
 async fn show(id: &str, session: &Session) -> anyhow::Result<()> {
@@ -171,36 +140,20 @@ async fn show(id: &str, session: &Session) -> anyhow::Result<()> {
         ("Callback", Field::tinted(answer.shown("/id"), Tint::Strong)),
         ("Description", Field::new(described(&answer))),
         ("State", state(callback)),
-        (
-            "Request",
-            Field::new(format!(
-                "{} {}",
-                answer.shown("/method"),
-                answer.shown("/url")
-            )),
-        ),
+        ("Request", Field::new(format!("{} {}", answer.shown("/method"), answer.shown("/url")))),
         ("Format", Field::new(answer.shown("/format"))),
-        (
-            "Account",
-            Field::new(answer.text("/account").unwrap_or("all accounts")),
-        ),
+        ("Account", Field::new(answer.text("/account").unwrap_or("all accounts"))),
         ("Events", Field::new(events(callback))),
         ("Authorization", Field::new(authorization(callback))),
         ("Retries", Field::new(retries(callback))),
         ("Timeout", number("/timeout_ms", " ms")),
-        (
-            "In flight",
-            number("/max_in_flight", " requests at the most"),
-        ),
+        ("In flight", number("/max_in_flight", " requests at the most")),
         ("Created", moment(callback, "/created_at", session.now)),
         ("Changed", moment(callback, "/updated_at", session.now)),
     ];
     let headers = callback.pointer("/headers").and_then(Value::as_object);
     for (name, value) in headers.into_iter().flatten() {
-        facts.push((
-            "Header",
-            Field::new(format!("{name}: {}", shown(value, ""))),
-        ));
+        facts.push(("Header", Field::new(format!("{name}: {}", shown(value, "")))));
     }
     session.out.facts(&facts)
 }
@@ -239,11 +192,9 @@ async fn show_secret(id: &str, session: &Session) -> anyhow::Result<()> {
     let answer = session.client.get(&["callbacks", id, "secret"]).await?;
     match session.out.form {
         Form::Json => session.out.json(&answer),
-        Form::People => session.out.line(
-            answer
-                .text("/secret")
-                .context("the server's answer holds no secret")?,
-        ),
+        Form::People => {
+            session.out.line(answer.text("/secret").context("the server's answer holds no secret")?)
+        }
     }
 }
 
@@ -256,10 +207,7 @@ enum Switch {
 async fn switch(callback: &CallbackRef, switch: Switch, session: &Session) -> anyhow::Result<()> {
     let id = callback.resolve(session).await?;
     let enabled = matches!(switch, Switch::On);
-    let answer = session
-        .client
-        .patch(&["callbacks", &id], &json!({ "enabled": enabled }))
-        .await?;
+    let answer = session.client.patch(&["callbacks", &id], &json!({ "enabled": enabled })).await?;
     if session.out.form == Form::Json {
         return session.out.json(&answer);
     }
@@ -286,9 +234,7 @@ fn warn(answer: &Answer) {
 /// Asks before a callback is removed. The answer says which one it is: an id alone is easily mistaken.
 async fn confirm_removal(id: &str, session: &Session) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            "removing asks on a terminal, and this is none: say --yes",
-        ));
+        return Err(Failure::usage("removing asks on a terminal, and this is none: say --yes"));
     }
     let callback = session.client.get(&["callbacks", id]).await?;
     let url = plain(&callback.shown("/url"));
@@ -311,10 +257,7 @@ mod tests {
     fn a_policy_is_told_in_words() {
         let fixed = json!({"retry": {"enabled": true, "delay_seconds": 300, "max_retries": 3, "backoff": "fixed"}});
         assert_eq!(retries(&fixed), "3, 300 s apart");
-        assert_eq!(
-            retries(&json!({"retry": {"enabled": false, "max_retries": 3}})),
-            "none"
-        );
+        assert_eq!(retries(&json!({"retry": {"enabled": false, "max_retries": 3}})), "none");
     }
 
     #[test]

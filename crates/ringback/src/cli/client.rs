@@ -38,9 +38,7 @@ pub(super) struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -93,10 +91,8 @@ impl Client {
             )));
         }
         if key.value.is_empty() || !key.value.bytes().all(|b| b.is_ascii_graphic()) {
-            let message = format!(
-                "the API key (from {}) is no key: rbk_ and letters or digits",
-                key.origin
-            );
+            let message =
+                format!("the API key (from {}) is no key: rbk_ and letters or digits", key.origin);
             return Err(Failure::usage(message));
         }
         // Whoever was first has set the same one.
@@ -112,11 +108,7 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().context("the TLS library can't be set up")?;
-        Ok(Self {
-            http,
-            base: url.clone(),
-            key,
-        })
+        Ok(Self { http, base: url.clone(), key })
     }
 
     /// # Errors
@@ -126,8 +118,7 @@ impl Client {
     }
 
     pub(super) async fn get_with(&self, path: &[&str], query: &Query) -> anyhow::Result<Answer> {
-        self.call(self.request(Method::GET, self.url_with(path, query)))
-            .await
+        self.call(self.request(Method::GET, self.url_with(path, query))).await
     }
 
     pub(super) async fn post(
@@ -135,8 +126,7 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> anyhow::Result<Answer> {
-        self.call(with_json(self.request(Method::POST, self.url(path)), body)?)
-            .await
+        self.call(with_json(self.request(Method::POST, self.url(path)), body)?).await
     }
 
     /// With a key that makes the call safe to repeat.
@@ -153,9 +143,7 @@ impl Client {
 
     /// For calls that say everything with their path.
     pub(super) async fn post_empty(&self, path: &[&str]) -> anyhow::Result<()> {
-        self.ask(self.request(Method::POST, self.url(path)))
-            .await
-            .map(drop)
+        self.ask(self.request(Method::POST, self.url(path))).await.map(drop)
     }
 
     pub(super) async fn patch(
@@ -163,17 +151,11 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> anyhow::Result<Answer> {
-        self.call(with_json(
-            self.request(Method::PATCH, self.url(path)),
-            body,
-        )?)
-        .await
+        self.call(with_json(self.request(Method::PATCH, self.url(path)), body)?).await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> anyhow::Result<()> {
-        self.ask(self.request(Method::DELETE, self.url(path)))
-            .await
-            .map(drop)
+        self.ask(self.request(Method::DELETE, self.url(path))).await.map(drop)
     }
 
     /// Follows the pages of a list until there are as many items as wanted.
@@ -197,11 +179,7 @@ impl Client {
             let page: Page = serde_json::from_str(&text).with_context(|| self.not_understood())?;
             items.extend(page.data);
             cursor = page.next_cursor;
-            let rest = if cursor.is_some() {
-                Rest::More
-            } else {
-                Rest::Nothing
-            };
+            let rest = if cursor.is_some() { Rest::More } else { Rest::Nothing };
             if rest == Rest::Nothing || items.len() >= limit {
                 return Ok(List { items, rest });
             }
@@ -212,20 +190,14 @@ impl Client {
     pub(super) async fn whole_list(&self, path: &[&str]) -> anyhow::Result<List> {
         let text = self.ask(self.request(Method::GET, self.url(path))).await?;
         let page: Page = serde_json::from_str(&text).with_context(|| self.not_understood())?;
-        Ok(List {
-            items: page.data,
-            rest: Rest::Nothing,
-        })
+        Ok(List { items: page.data, rest: Rest::Nothing })
     }
 
     /// Opens a stream of server-sent events.
     pub(super) async fn stream(&self, path: &[&str]) -> anyhow::Result<Response> {
         let request = self.request(Method::GET, self.url(path));
         let request = request.header(ACCEPT, "text/event-stream");
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -235,11 +207,7 @@ impl Client {
     /// A failure to reach the server, also in the middle of a stream.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let cause = cause_of(error);
-        Failure::Unreachable {
-            url: self.base.to_string(),
-            cause,
-        }
-        .into()
+        Failure::Unreachable { url: self.base.to_string(), cause }.into()
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -271,24 +239,14 @@ impl Client {
 
     async fn ask(&self, request: RequestBuilder) -> anyhow::Result<String> {
         let request = request.timeout(ANSWER_TIMEOUT);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let text = self.body(response).await?;
-        if status.is_success() {
-            Ok(text)
-        } else {
-            Err(self.refused(status, &text))
-        }
+        if status.is_success() { Ok(text) } else { Err(self.refused(status, &text)) }
     }
 
     async fn body(&self, response: Response) -> anyhow::Result<String> {
-        response
-            .text()
-            .await
-            .map_err(|error| self.unreachable(&error))
+        response.text().await.map_err(|error| self.unreachable(&error))
     }
 
     fn refused(&self, status: StatusCode, body: &str) -> anyhow::Error {
@@ -331,10 +289,7 @@ mod tests {
     use super::*;
 
     fn client(url: &str) -> anyhow::Result<Client> {
-        let key = Key {
-            value: "rbk_hush".to_owned(),
-            origin: "a test".to_owned(),
-        };
+        let key = Key { value: "rbk_hush".to_owned(), origin: "a test".to_owned() };
         Client::new(&url.parse().expect("a URL"), key)
     }
 
@@ -346,10 +301,7 @@ mod tests {
             "http://127.0.0.1:8080/v1/callbacks/a%2Fb%3F"
         );
         let below = client("https://a.example/ringback/").expect("a client");
-        assert_eq!(
-            below.url(&["events"]).as_str(),
-            "https://a.example/ringback/v1/events"
-        );
+        assert_eq!(below.url(&["events"]).as_str(), "https://a.example/ringback/v1/events");
     }
 
     #[test]

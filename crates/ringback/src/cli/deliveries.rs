@@ -99,38 +99,14 @@ impl Filter {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column {
-        title: "ID",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "STATUS",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "EVENT",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "CALLBACK",
-        fit: Fit::Optional(0),
-    },
-    Column {
-        title: "ATTEMPTS",
-        fit: Fit::Optional(2),
-    },
-    Column {
-        title: "ACCOUNT",
-        fit: Fit::Optional(3),
-    },
-    Column {
-        title: "CHANGED",
-        fit: Fit::Optional(4),
-    },
-    Column {
-        title: "NEXT",
-        fit: Fit::Optional(1),
-    },
+    Column { title: "ID", fit: Fit::Whole },
+    Column { title: "STATUS", fit: Fit::Whole },
+    Column { title: "EVENT", fit: Fit::Wraps },
+    Column { title: "CALLBACK", fit: Fit::Optional(0) },
+    Column { title: "ATTEMPTS", fit: Fit::Optional(2) },
+    Column { title: "ACCOUNT", fit: Fit::Optional(3) },
+    Column { title: "CHANGED", fit: Fit::Optional(4) },
+    Column { title: "NEXT", fit: Fit::Optional(1) },
 ];
 
 pub(super) async fn run(deliveries: Deliveries, session: &Session) -> anyhow::Result<()> {
@@ -139,16 +115,10 @@ pub(super) async fn run(deliveries: Deliveries, session: &Session) -> anyhow::Re
             let query = filter.query(session).await?;
             let list = session.client.list(&["deliveries"], &query, limit).await?;
             let row = |delivery: &super::answer::Answer| row(&delivery.value, session);
-            session
-                .out
-                .list(&list, &COLUMNS, row, "No such deliveries.")
+            session.out.list(&list, &COLUMNS, row, "No such deliveries.")
         }
         Action::Show { id, full } => {
-            let detail = if full {
-                show::Detail::Full
-            } else {
-                show::Detail::Short
-            };
+            let detail = if full { show::Detail::Full } else { show::Detail::Short };
             show::run(id, detail, session).await
         }
         Action::Retry(retry) => retry::run(retry, session).await,
@@ -158,13 +128,7 @@ pub(super) async fn run(deliveries: Deliveries, session: &Session) -> anyhow::Re
 /// A table of deliveries that came with something else.
 pub(super) fn print(deliveries: &[Value], session: &Session) -> anyhow::Result<()> {
     debug_assert_eq!(session.out.form, Form::People, "JSON is printed as it came");
-    session.out.table(
-        &COLUMNS,
-        deliveries
-            .iter()
-            .map(|delivery| row(delivery, session))
-            .collect(),
-    )
+    session.out.table(&COLUMNS, deliveries.iter().map(|delivery| row(delivery, session)).collect())
 }
 
 fn row(delivery: &Value, session: &Session) -> Vec<Field> {
@@ -238,10 +202,7 @@ mod tests {
     fn a_result_is_the_status_or_the_reason_for_none() {
         let answered = json!({"outcome": "http_error", "response": {"status": 503}, "error": null});
         assert_eq!(result(&answered), "503 Service Unavailable");
-        assert_eq!(
-            result(&json!({"outcome": "success", "response": {"status": 299}})),
-            "299"
-        );
+        assert_eq!(result(&json!({"outcome": "success", "response": {"status": 299}})), "299");
         let timeout =
             json!({"outcome": "timeout", "response": null, "error": "no answer within 15 s"});
         assert_eq!(result(&timeout), "timeout: no answer within 15 s");

@@ -47,47 +47,22 @@ enum Action {
 }
 
 const COLUMNS: [Column; 5] = [
-    Column {
-        title: "ID",
-        fit: Fit::Whole,
-    },
-    Column {
-        title: "NAME",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "ACCOUNT",
-        fit: Fit::Wraps,
-    },
-    Column {
-        title: "ACCEPTED",
-        fit: Fit::Optional(0),
-    },
-    Column {
-        title: "TIME",
-        fit: Fit::Optional(1),
-    },
+    Column { title: "ID", fit: Fit::Whole },
+    Column { title: "NAME", fit: Fit::Wraps },
+    Column { title: "ACCOUNT", fit: Fit::Wraps },
+    Column { title: "ACCEPTED", fit: Fit::Optional(0) },
+    Column { title: "TIME", fit: Fit::Optional(1) },
 ];
 
 pub(super) async fn run(events: Events, session: &Session) -> anyhow::Result<()> {
     match events.action {
-        Action::List {
-            account,
-            name,
-            since,
-            limit,
-        } => {
+        Action::List { account, name, since, limit } => {
             let query = Query::new()
                 .with("account", account)
                 .with("name", name)
                 .with("since", since.map(|since| since.resolve(session.now)));
             let list = session.client.list(&["events"], &query, limit).await?;
-            session.out.list(
-                &list,
-                &COLUMNS,
-                |event| row(event, session),
-                "No such events.",
-            )
+            session.out.list(&list, &COLUMNS, |event| row(event, session), "No such events.")
         }
         Action::Show { id, account } => show(id, account, session).await,
     }
@@ -107,10 +82,7 @@ fn row(event: &Answer, session: &Session) -> Vec<Field> {
 async fn show(id: EventId, account: Option<Account>, session: &Session) -> anyhow::Result<()> {
     let out = &session.out;
     let query = Query::new().with("account", account);
-    let event = session
-        .client
-        .get_with(&["events", &id.to_string()], &query)
-        .await?;
+    let event = session.client.get_with(&["events", &id.to_string()], &query).await?;
     if out.form == Form::Json {
         return out.json(&event);
     }
@@ -119,19 +91,14 @@ async fn show(id: EventId, account: Option<Account>, session: &Session) -> anyho
         ("Id", Field::new(event.shown("/id"))),
         ("Account", Field::new(event.shown("/account"))),
         ("Time", Field::new(event.shown("/time"))),
-        (
-            "Accepted",
-            deliveries::moment(&event.value, "/accepted_at", session.now),
-        ),
+        ("Accepted", deliveries::moment(&event.value, "/accepted_at", session.now)),
     ])?;
     let With { variables } = serde_json::from_str(event.json.get())?;
     if !variables.is_empty() {
         out.line(format_args!("\n{}", out.paint(Tint::Strong, "Variables")))?;
         // As JSON: it tells "178" from 178, and keeps a text of many lines on one.
-        let facts: Vec<(&str, Field)> = variables
-            .iter()
-            .map(|(name, value)| (name, Field::new(value.get())))
-            .collect();
+        let facts: Vec<(&str, Field)> =
+            variables.iter().map(|(name, value)| (name, Field::new(value.get()))).collect();
         out.facts(&facts)?;
     }
     let made = items(&event.value, "/deliveries");
@@ -141,9 +108,7 @@ async fn show(id: EventId, account: Option<Account>, session: &Session) -> anyho
     }
     deliveries::print(made, session)?;
     if event.text("/deliveries_next_cursor").is_some() {
-        remark(format_args!(
-            "There are more: ringback deliveries list --event {id} --limit 1000"
-        ));
+        remark(format_args!("There are more: ringback deliveries list --event {id} --limit 1000"));
     }
     Ok(())
 }

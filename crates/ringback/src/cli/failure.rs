@@ -15,10 +15,7 @@ pub(super) enum Failure {
     /// The arguments can't be meant so.
     Usage(String),
     /// There is no API key to show.
-    NoKey {
-        path: PathBuf,
-        error: std::io::Error,
-    },
+    NoKey { path: PathBuf, error: std::io::Error },
     /// The server could not be asked, or did not answer.
     Unreachable { url: String, cause: String },
     /// The server said no.
@@ -71,12 +68,7 @@ impl Problem {
         };
         let errors = answer::items(&value, "/errors")
             .iter()
-            .map(|error| {
-                (
-                    answer::shown(error, "/pointer"),
-                    answer::shown(error, "/detail"),
-                )
-            })
+            .map(|error| (answer::shown(error, "/pointer"), answer::shown(error, "/detail")))
             .collect();
         Self {
             status: status.as_u16(),
@@ -94,10 +86,7 @@ impl Problem {
 
     /// The same, with advice under it.
     pub(super) fn with_hint(self, hint: String) -> Self {
-        Self {
-            hint: Some(hint),
-            ..self
-        }
+        Self { hint: Some(hint), ..self }
     }
 
     fn write_hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,11 +125,8 @@ impl fmt::Display for Problem {
         if let Some(detail) = &self.detail {
             write!(f, ": {}", plain(detail))?;
         }
-        let is_told = |error: &str| {
-            self.detail
-                .as_ref()
-                .is_some_and(|detail| detail.contains(error))
-        };
+        let is_told =
+            |error: &str| self.detail.as_ref().is_some_and(|detail| detail.contains(error));
         if let [(pointer, detail)] = self.errors.as_slice()
             && is_told(detail)
             && is_told(pointer)
@@ -174,9 +160,6 @@ mod tests {
     #[test]
     fn a_refusal_that_is_no_json_shows_its_beginning_without_control_characters() {
         let problem = Problem::read(StatusCode::BAD_GATEWAY, "<html>\u{1b}[2J no upstream");
-        assert_eq!(
-            problem.to_string(),
-            "Bad Gateway (502): <html>\\u{1b}[2J no upstream"
-        );
+        assert_eq!(problem.to_string(), "Bad Gateway (502): <html>\\u{1b}[2J no upstream");
     }
 }

@@ -78,9 +78,7 @@ pub(super) enum Reader {
 
 /// Whether a failure is only that nobody reads our output any more.
 pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A line to stderr. One that can't be written can't be told of either.
@@ -103,16 +101,8 @@ impl Output {
     pub(super) fn new(form: Form, colour: Colour) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let coloured = colour == Colour::OnTerminal && is_terminal;
-        let reader = if is_terminal {
-            Reader::Terminal
-        } else {
-            Reader::Program
-        };
-        Self {
-            form,
-            coloured,
-            reader,
-        }
+        let reader = if is_terminal { Reader::Terminal } else { Reader::Program };
+        Self { form, coloured, reader }
     }
 
     /// A line to stdout.
@@ -189,9 +179,7 @@ impl Output {
             table.force_no_tty();
         }
         if let Some(width) = width {
-            table
-                .set_width(width)
-                .set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
             fit(&mut table, columns, width);
         }
         self.line(table.trim_fmt())
@@ -202,11 +190,7 @@ impl Output {
     /// # Errors
     /// As [`line`](Self::line).
     pub(super) fn facts(&self, facts: &[(&str, Field)]) -> anyhow::Result<()> {
-        let width = facts
-            .iter()
-            .map(|(name, _)| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         for (name, Field { text, tint }) in facts {
             let name = self.paint(Tint::Faint, &format!("{:width$}", plain(name)));
             self.line(format_args!("{name}  {}", self.paint(*tint, text)))?;
@@ -224,11 +208,7 @@ impl Output {
             Tint::Strong => "1",
             Tint::None => return text.to_owned(),
         };
-        if self.coloured {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -269,10 +249,7 @@ impl Field {
     }
 
     pub(super) fn tinted(text: impl AsRef<str>, tint: Tint) -> Self {
-        Self {
-            text: plain(text.as_ref()),
-            tint,
-        }
+        Self { text: plain(text.as_ref()), tint }
     }
 
     /// The status of a delivery.
@@ -347,10 +324,7 @@ mod tests {
 
     #[test]
     fn text_of_others_can_not_write_over_the_screen() {
-        assert_eq!(
-            plain("a\u{1b}[2Jb\r\u{9b}c\td\n"),
-            "a\\u{1b}[2Jb\\r\\u{9b}c\td\n"
-        );
+        assert_eq!(plain("a\u{1b}[2Jb\r\u{9b}c\td\n"), "a\\u{1b}[2Jb\\r\\u{9b}c\td\n");
     }
 
     #[test]

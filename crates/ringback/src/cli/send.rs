@@ -89,10 +89,7 @@ impl FromStr for Assignment {
         if key.is_empty() {
             return Err(forms.to_owned());
         }
-        Ok(Self {
-            key: key.to_owned(),
-            value,
-        })
+        Ok(Self { key: key.to_owned(), value })
     }
 }
 
@@ -136,12 +133,7 @@ pub(super) async fn run(send: Send, session: &Session) -> anyhow::Result<()> {
 
 impl Send {
     fn variables(&self) -> anyhow::Result<Variables> {
-        let object = self
-            .object
-            .as_deref()
-            .map(object)
-            .transpose()?
-            .unwrap_or_default();
+        let object = self.object.as_deref().map(object).transpose()?.unwrap_or_default();
         merge(&object, &self.variables)
     }
 }
@@ -194,9 +186,7 @@ async fn one(event: &NewEvent<'_>, key: Option<&str>, session: &Session) -> anyh
             "A duplicate: this event was accepted before, and nothing is sent again."
         ));
     } else {
-        remark(format_args!(
-            "Accepted. See what becomes of it: ringback events show {id}"
-        ));
+        remark(format_args!("Accepted. See what becomes of it: ringback events show {id}"));
     }
     Ok(())
 }
@@ -223,18 +213,13 @@ async fn many(event: &NewEvent<'_>, count: NonZeroUsize, session: &Session) -> a
         let answer = answer.inspect_err(|_| {
             bar.finish_and_clear();
             let sent = count.get() - left;
-            remark(format_args!(
-                "{sent} of {count} events were sent before this happened:"
-            ));
+            remark(format_args!("{sent} of {count} events were sent before this happened:"));
         })?;
         let became = items(&answer.value, "/data");
         became.iter().for_each(|became| tally.add(became));
         // Thousands of ids are for a program to read, and would push everything else off the screen.
         if session.out.form == Form::People && session.out.reader == Reader::Program {
-            let ids: Vec<&str> = became
-                .iter()
-                .filter_map(|became| text(became, "/id"))
-                .collect();
+            let ids: Vec<&str> = became.iter().filter_map(|became| text(became, "/id")).collect();
             if !ids.is_empty() {
                 bar.suspend(|| session.out.line(ids.join("\n")))?;
             }
@@ -248,10 +233,7 @@ async fn many(event: &NewEvent<'_>, count: NonZeroUsize, session: &Session) -> a
     if session.out.form == Form::Json {
         print_all(&answers, session)?;
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate for people, whole events a second"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people, whole events a second")]
     let rate = count.get() as f64 / seconds;
     tally.conclude(seconds, rate)
 }
@@ -299,10 +281,8 @@ impl Tally {
             None => Ok(()),
             Some(reason) => {
                 let rejected = self.rejected;
-                Err(
-                    Failure::Incomplete(format!("{rejected} events were rejected; {reason}"))
-                        .into(),
-                )
+                Err(Failure::Incomplete(format!("{rejected} events were rejected; {reason}"))
+                    .into())
             }
         }
     }
@@ -327,19 +307,12 @@ mod tests {
             ("A=", "A", Given::Text(String::new())),
             ("A=b=c:=d", "A", Given::Text("b=c:=d".to_owned())),
             ("A:=1.10", "A", Given::Json("1.10".to_owned())),
-            (
-                "A:={\"b\": [true]}",
-                "A",
-                Given::Json("{\"b\": [true]}".to_owned()),
-            ),
+            ("A:={\"b\": [true]}", "A", Given::Json("{\"b\": [true]}".to_owned())),
             ("A=@b.txt", "A", Given::File("b.txt".to_owned())),
             ("A:b=c", "A:b", Given::Text("c".to_owned())),
         ];
         for (text, key, value) in cases {
-            let expected = Assignment {
-                key: key.to_owned(),
-                value,
-            };
+            let expected = Assignment { key: key.to_owned(), value };
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
     }
@@ -354,10 +327,7 @@ mod tests {
     #[test]
     fn assignments_take_the_place_of_the_objects_members_to_the_letter() {
         let object = serde_json::from_str(r#"{"A":1.10,"B":"old"}"#).expect("an object");
-        let merged = merge(
-            &object,
-            &assignments(&["B=\"new\"", "C:=12345678901234567890"]),
-        );
+        let merged = merge(&object, &assignments(&["B=\"new\"", "C:=12345678901234567890"]));
         let json = merged.expect("variables").to_json();
         assert_eq!(json, r#"{"A":1.10,"B":"\"new\"","C":12345678901234567890}"#);
     }
@@ -379,9 +349,6 @@ mod tests {
             time: None,
             variables: &Variables::default(),
         };
-        assert_eq!(
-            serde_json::to_string(&event).expect("JSON"),
-            r#"{"name":"A","variables":{}}"#
-        );
+        assert_eq!(serde_json::to_string(&event).expect("JSON"), r#"{"name":"A","variables":{}}"#);
     }
 }

@@ -36,11 +36,7 @@ impl Decoder {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
             let data = self.data.take()?;
-            let event = if event.is_empty() {
-                "message".to_owned()
-            } else {
-                event
-            };
+            let event = if event.is_empty() { "message".to_owned() } else { event };
             return Some(Message { event, data });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
@@ -66,20 +62,14 @@ mod tests {
     use super::*;
 
     fn message(event: &str, data: &str) -> Message {
-        Message {
-            event: event.to_owned(),
-            data: data.to_owned(),
-        }
+        Message { event: event.to_owned(), data: data.to_owned() }
     }
 
     #[test]
     fn messages_come_out_wherever_the_bytes_are_cut() {
         let stream = ": hello\n\ndata: {\"é\":1}\n\nevent: lagged\r\ndata: 5\r\n\r\nid: 7\ndata:a\ndata:  b\n\n";
-        let whole = [
-            message("message", "{\"é\":1}"),
-            message("lagged", "5"),
-            message("message", "a\n b"),
-        ];
+        let whole =
+            [message("message", "{\"é\":1}"), message("lagged", "5"), message("message", "a\n b")];
         for cut in 0..stream.len() {
             let mut decoder = Decoder::default();
             let mut found = decoder.push(&stream.as_bytes()[..cut]);

@@ -47,13 +47,8 @@ enum Outcomes {
 impl Filter {
     fn passes(&self, attempt: &Value) -> bool {
         let is = |pointer: &str, wanted: &str| text(attempt, pointer) == Some(wanted);
-        self.account
-            .as_ref()
-            .is_none_or(|account| is("/delivery/account", account.as_str()))
-            && self
-                .callback
-                .as_ref()
-                .is_none_or(|callback| is("/delivery/callback", callback))
+        self.account.as_ref().is_none_or(|account| is("/delivery/account", account.as_str()))
+            && self.callback.as_ref().is_none_or(|callback| is("/delivery/callback", callback))
             && (self.outcomes == Outcomes::All || !is("/attempt/outcome", "success"))
     }
 }
@@ -67,16 +62,8 @@ pub(super) async fn run(tail: Tail, session: &Session) -> anyhow::Result<()> {
         Some(callback) => Some(callback.resolve(session).await?),
         None => None,
     };
-    let outcomes = if tail.failed {
-        Outcomes::Failures
-    } else {
-        Outcomes::All
-    };
-    let filter = Filter {
-        account: tail.account,
-        callback,
-        outcomes,
-    };
+    let outcomes = if tail.failed { Outcomes::Failures } else { Outcomes::All };
+    let filter = Filter { account: tail.account, callback, outcomes };
     tokio::select! {
         result = follow(&filter, session) => result,
         signal = tokio::signal::ctrl_c() => Ok(signal?),
@@ -90,20 +77,12 @@ async fn follow(filter: &Filter, session: &Session) -> anyhow::Result<()> {
     if session.out.form == Form::People {
         remark(format_args!("Waiting for attempts. Ctrl-C ends this."));
     }
-    let mut screen = Screen {
-        filter,
-        session,
-        name_width: 20,
-    };
+    let mut screen = Screen { filter, session, name_width: 20 };
     loop {
         let broken = screen.show_all(&mut response).await?;
-        remark(format_args!(
-            "The connection is lost ({broken}). Connecting again."
-        ));
+        remark(format_args!("The connection is lost ({broken}). Connecting again."));
         response = reopen(session).await?;
-        remark(format_args!(
-            "Connected again. Attempts made meanwhile are not shown."
-        ));
+        remark(format_args!("Connected again. Attempts made meanwhile are not shown."));
     }
 }
 
@@ -128,10 +107,7 @@ async fn reopen(session: &Session) -> anyhow::Result<reqwest::Response> {
             return Err(error);
         }
         wait = (wait * 2).min(RECONNECT_MAX);
-        remark(format_args!(
-            "Still no connection. Trying again in {}.",
-            short(wait)
-        ));
+        remark(format_args!("Still no connection. Trying again in {}.", short(wait)));
     }
 }
 
@@ -186,9 +162,7 @@ impl Screen<'_> {
         let out = &self.session.out;
         let name = plain(&shown(live, "/delivery/event_name"));
         self.name_width = self.name_width.max(name.chars().count());
-        let clock = text(live, "/attempt/started_at")
-            .and_then(|at| at.get(11..19))
-            .unwrap_or("-");
+        let clock = text(live, "/attempt/started_at").and_then(|at| at.get(11..19)).unwrap_or("-");
         let callback = shown(live, "/delivery/callback");
         let attempt = live.pointer("/attempt").unwrap_or(&Value::Null);
         let failed = text(attempt, "/outcome") != Some("success");
@@ -233,11 +207,7 @@ mod tests {
     use super::*;
 
     fn filter() -> Filter {
-        Filter {
-            account: None,
-            callback: None,
-            outcomes: Outcomes::All,
-        }
+        Filter { account: None, callback: None, outcomes: Outcomes::All }
     }
 
     #[test]
@@ -246,22 +216,10 @@ mod tests {
             "delivery": {"account": "acme", "callback": "c-1", "status": "pending"},
             "attempt": {"outcome": "timeout"},
         });
-        let acme = Filter {
-            account: "acme".parse().ok(),
-            ..filter()
-        };
-        let other = Filter {
-            account: "other".parse().ok(),
-            ..filter()
-        };
-        let callback = Filter {
-            callback: Some("c-2".to_owned()),
-            ..filter()
-        };
-        let failures = Filter {
-            outcomes: Outcomes::Failures,
-            ..filter()
-        };
+        let acme = Filter { account: "acme".parse().ok(), ..filter() };
+        let other = Filter { account: "other".parse().ok(), ..filter() };
+        let callback = Filter { callback: Some("c-2".to_owned()), ..filter() };
+        let failures = Filter { outcomes: Outcomes::Failures, ..filter() };
         assert!(filter().passes(&live) && acme.passes(&live) && failures.passes(&live));
         assert!(!other.passes(&live) && !callback.passes(&live));
         assert!(!failures.passes(&json!({"delivery": {}, "attempt": {"outcome": "success"}})));
@@ -274,10 +232,7 @@ mod tests {
         assert_eq!(next(&live, Timestamp::EPOCH), "next in 5m");
         assert_eq!(next(&live, Timestamp::from_ms(299_750)), "next in 250 ms");
         assert_eq!(
-            next(
-                &json!({"delivery": {"status": "delivered"}}),
-                Timestamp::EPOCH
-            ),
+            next(&json!({"delivery": {"status": "delivered"}}), Timestamp::EPOCH),
             "delivered"
         );
     }

@@ -20,15 +20,9 @@ fn authorizations() -> [Authorization; 5] {
             username: "ada".to_owned(),
             password: Secret::new("pass: ütf-8 \"word\""),
         },
-        Authorization::Bearer {
-            token: Secret::new("a.b.c"),
-        },
-        Authorization::Header {
-            value: Secret::new("Custom scheme"),
-        },
-        Authorization::CallbackKey {
-            key: Secret::new("key-1"),
-        },
+        Authorization::Bearer { token: Secret::new("a.b.c") },
+        Authorization::Header { value: Secret::new("Custom scheme") },
+        Authorization::CallbackKey { key: Secret::new("key-1") },
     ]
 }
 
@@ -40,10 +34,7 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
     callback.format = Format::Json;
     callback.authorization = authorization;
     callback.headers.push("X-Second", "2").expect("a header");
-    callback
-        .headers
-        .push("X-First", "it's \"1\"")
-        .expect("a header");
+    callback.headers.push("X-First", "it's \"1\"").expect("a header");
     callback.state = CallbackState::Disabled(DisabledReason::ByOwner);
     callback.account = Some(account("acme"));
     callback.events = EventFilter::parse(&["COMMENT_*", "PACKAGE_SENT"]).expect("patterns");
@@ -51,10 +42,7 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
         enabled: false,
         delay: Duration::from_millis(1_500),
         max_retries: 7,
-        backoff: Backoff::Exponential {
-            factor: 1.5,
-            delay_max: Duration::from_secs(3_600),
-        },
+        backoff: Backoff::Exponential { factor: 1.5, delay_max: Duration::from_secs(3_600) },
     };
     callback.timeout = Duration::from_millis(250);
     callback.max_in_flight = NonZeroU32::new(999).expect("not zero");
@@ -65,34 +53,18 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
 /// What is written comes back, to the last field.
 pub async fn callback_comes_back_with_every_field(harness: &mut impl Harness) {
     let store = harness.store();
-    let unusual = authorizations()
-        .into_iter()
-        .zip(1..)
-        .map(|(kind, number)| unusual(number, kind));
+    let unusual = authorizations().into_iter().zip(1..).map(|(kind, number)| unusual(number, kind));
     for callback in unusual.chain([callback(100)]) {
         store.create_callback(&callback).await.expect("written");
-        let read = store
-            .callback(callback.id)
-            .await
-            .expect("read")
-            .expect("it is there");
+        let read = store.callback(callback.id).await.expect("read").expect("it is there");
         assert_same(&read, &callback);
         // And so it does when it replaces what is quite another one.
         let mut other = super::samples::callback(99);
         other.id = callback.id;
         other.created_at = callback.created_at;
         other.updated_at = at(2_000);
-        assert!(
-            store
-                .update_callback(&other, callback.updated_at)
-                .await
-                .expect("written")
-        );
-        let read = store
-            .callback(callback.id)
-            .await
-            .expect("read")
-            .expect("it is there");
+        assert!(store.update_callback(&other, callback.updated_at).await.expect("written"));
+        let read = store.callback(callback.id).await.expect("read").expect("it is there");
         assert_same(&read, &other);
     }
 }
@@ -102,22 +74,9 @@ pub async fn unknown_callback_is_none(harness: &mut impl Harness) {
     let store = harness.store();
     let unknown = callback(1);
     assert!(store.callback(unknown.id).await.expect("read").is_none());
-    assert!(
-        !store
-            .update_callback(&unknown, unknown.updated_at)
-            .await
-            .expect("tried")
-    );
-    store
-        .disable_gone_callback(unknown.id, unknown.updated_at, at(9))
-        .await
-        .expect("tried");
-    assert!(
-        !store
-            .delete_callback(unknown.id, at(9))
-            .await
-            .expect("tried")
-    );
+    assert!(!store.update_callback(&unknown, unknown.updated_at).await.expect("tried"));
+    store.disable_gone_callback(unknown.id, unknown.updated_at, at(9)).await.expect("tried");
+    assert!(!store.delete_callback(unknown.id, at(9)).await.expect("tried"));
 }
 
 /// Of two who read the same and change it, the second is told so.
@@ -131,23 +90,9 @@ pub async fn update_counts_only_if_nothing_changed_meanwhile(harness: &mut impl 
     first.updated_at = at(500);
     second.description = "second".to_owned();
     second.updated_at = at(500);
-    assert!(
-        store
-            .update_callback(&first, read_at)
-            .await
-            .expect("written")
-    );
-    assert!(
-        !store
-            .update_callback(&second, read_at)
-            .await
-            .expect("tried")
-    );
-    let read = store
-        .callback(first.id)
-        .await
-        .expect("read")
-        .expect("it is there");
+    assert!(store.update_callback(&first, read_at).await.expect("written"));
+    assert!(!store.update_callback(&second, read_at).await.expect("tried"));
+    let read = store.callback(first.id).await.expect("read").expect("it is there");
     assert_same(&read, &first);
 }
 
@@ -158,24 +103,10 @@ pub async fn time_of_change_grows_with_every_update(harness: &mut impl Harness) 
     store.create_callback(&callback).await.expect("written");
     let mut read_at = callback.updated_at;
     for _ in 0..3 {
-        assert!(
-            store
-                .update_callback(&callback, read_at)
-                .await
-                .expect("written")
-        );
-        let read = store
-            .callback(callback.id)
-            .await
-            .expect("read")
-            .expect("it is there");
+        assert!(store.update_callback(&callback, read_at).await.expect("written"));
+        let read = store.callback(callback.id).await.expect("read").expect("it is there");
         assert!(read.updated_at > read_at);
-        assert!(
-            !store
-                .update_callback(&callback, read_at)
-                .await
-                .expect("tried")
-        );
+        assert!(!store.update_callback(&callback, read_at).await.expect("tried"));
         read_at = read.updated_at;
     }
 }
@@ -186,28 +117,14 @@ pub async fn gone_callback_is_disabled_unless_its_owner_changed_it(harness: &mut
     let mut callback = callback(1);
     store.create_callback(&callback).await.expect("written");
     let too_early = Timestamp::from_ms(callback.updated_at.ms() - 1);
-    store
-        .disable_gone_callback(callback.id, too_early, at(900))
-        .await
-        .expect("tried");
-    let read = store
-        .callback(callback.id)
-        .await
-        .expect("read")
-        .expect("it is there");
+    store.disable_gone_callback(callback.id, too_early, at(900)).await.expect("tried");
+    let read = store.callback(callback.id).await.expect("read").expect("it is there");
     assert_same(&read, &callback);
 
-    store
-        .disable_gone_callback(callback.id, callback.updated_at, at(900))
-        .await
-        .expect("written");
+    store.disable_gone_callback(callback.id, callback.updated_at, at(900)).await.expect("written");
     callback.state = CallbackState::Disabled(DisabledReason::Gone);
     callback.updated_at = at(900);
-    let read = store
-        .callback(callback.id)
-        .await
-        .expect("read")
-        .expect("it is there");
+    let read = store.callback(callback.id).await.expect("read").expect("it is there");
     assert_same(&read, &callback);
 }
 
@@ -216,29 +133,11 @@ pub async fn deleted_callback_is_gone_and_deleting_it_again_is_false(harness: &m
     let store = harness.store();
     let callback = callback(1);
     store.create_callback(&callback).await.expect("written");
-    assert!(
-        store
-            .delete_callback(callback.id, at(900))
-            .await
-            .expect("deleted")
-    );
-    assert!(
-        !store
-            .delete_callback(callback.id, at(901))
-            .await
-            .expect("tried")
-    );
+    assert!(store.delete_callback(callback.id, at(900)).await.expect("deleted"));
+    assert!(!store.delete_callback(callback.id, at(901)).await.expect("tried"));
     assert!(store.callback(callback.id).await.expect("read").is_none());
-    assert!(
-        !store
-            .update_callback(&callback, callback.updated_at)
-            .await
-            .expect("tried")
-    );
-    let page = store
-        .callbacks(&CallbackQuery::default(), 10, None)
-        .await
-        .expect("read");
+    assert!(!store.update_callback(&callback, callback.updated_at).await.expect("tried"));
+    let page = store.callbacks(&CallbackQuery::default(), 10, None).await.expect("read");
     assert!(page.items.is_empty());
 }
 
@@ -255,25 +154,14 @@ pub async fn changes_since_a_revision_are_those_and_no_others(harness: &mut impl
     let (changes, again) = store.callback_changes(reached).await.expect("read");
     assert_eq!((changes.len(), again), (0, reached));
 
-    assert!(
-        store
-            .delete_callback(one.id, at(900))
-            .await
-            .expect("deleted")
-    );
+    assert!(store.delete_callback(one.id, at(900)).await.expect("deleted"));
     let read_at = two.updated_at;
     two.updated_at = at(901);
     two.description = "changed".to_owned();
     assert!(store.update_callback(&two, read_at).await.expect("written"));
-    store
-        .disable_gone_callback(three.id, three.updated_at, at(902))
-        .await
-        .expect("written");
+    store.disable_gone_callback(three.id, three.updated_at, at(902)).await.expect("written");
     let (changes, last) = store.callback_changes(reached).await.expect("read");
-    assert_eq!(
-        ids(&changes),
-        [format!("deleted {}", one.id), put(&two), put(&three)]
-    );
+    assert_eq!(ids(&changes), [format!("deleted {}", one.id), put(&two), put(&three)]);
     assert!(last > reached);
     match &changes[1] {
         CallbackChange::Put(changed) => assert_same(changed, &two),
@@ -306,29 +194,12 @@ pub async fn revision_is_told_before_a_change_returns(harness: &mut impl Harness
     };
     store.create_callback(&callback).await.expect("written");
     assert!(grew(), "created");
-    assert!(
-        store
-            .update_callback(&callback, callback.updated_at)
-            .await
-            .expect("written")
-    );
+    assert!(store.update_callback(&callback, callback.updated_at).await.expect("written"));
     assert!(grew(), "updated");
-    let read = store
-        .callback(callback.id)
-        .await
-        .expect("read")
-        .expect("it is there");
-    store
-        .disable_gone_callback(callback.id, read.updated_at, at(900))
-        .await
-        .expect("written");
+    let read = store.callback(callback.id).await.expect("read").expect("it is there");
+    store.disable_gone_callback(callback.id, read.updated_at, at(900)).await.expect("written");
     assert!(grew(), "disabled");
-    assert!(
-        store
-            .delete_callback(callback.id, at(901))
-            .await
-            .expect("deleted")
-    );
+    assert!(store.delete_callback(callback.id, at(901)).await.expect("deleted"));
     assert!(grew(), "deleted");
     store.create_api_key(&key).await.expect("written");
     assert!(grew(), "key created");
@@ -344,26 +215,10 @@ pub async fn refused_change_raises_no_revision(harness: &mut impl Harness) {
     let callback = callback(1);
     store.create_callback(&callback).await.expect("written");
     let before = *store.revision().borrow();
-    assert!(
-        !store
-            .update_callback(&callback, at(-1))
-            .await
-            .expect("tried")
-    );
-    assert!(
-        !store
-            .delete_callback(super::samples::callback(2).id, at(1))
-            .await
-            .expect("tried")
-    );
-    store
-        .disable_gone_callback(callback.id, at(-1), at(1))
-        .await
-        .expect("tried");
-    store
-        .create_callback(&callback)
-        .await
-        .expect_err("it is there already");
+    assert!(!store.update_callback(&callback, at(-1)).await.expect("tried"));
+    assert!(!store.delete_callback(super::samples::callback(2).id, at(1)).await.expect("tried"));
+    store.disable_gone_callback(callback.id, at(-1), at(1)).await.expect("tried");
+    store.create_callback(&callback).await.expect_err("it is there already");
     assert_eq!(*store.revision().borrow(), before);
     let (_, reached) = store.callback_changes(Revision::ZERO).await.expect("read");
     assert_eq!(reached, before);
@@ -381,13 +236,7 @@ pub async fn callbacks_are_listed_newest_first_and_by_account(harness: &mut impl
     }
     let all = pages(&*store, &CallbackQuery::default()).await;
     assert_eq!(all, [5, 4, 3, 2, 1].map(|number| callback(number).id));
-    let acme = pages(
-        &*store,
-        &CallbackQuery {
-            account: Some(account("acme")),
-        },
-    )
-    .await;
+    let acme = pages(&*store, &CallbackQuery { account: Some(account("acme")) }).await;
     assert_eq!(acme, [5, 3, 1].map(|number| callback(number).id));
 }
 
@@ -395,10 +244,7 @@ async fn pages(store: &dyn Store, query: &CallbackQuery) -> Vec<ringback_core::C
     let mut ids = Vec::new();
     let mut after: Option<Cursor> = None;
     loop {
-        let page = store
-            .callbacks(query, 2, after.as_ref())
-            .await
-            .expect("read");
+        let page = store.callbacks(query, 2, after.as_ref()).await.expect("read");
         assert!(page.items.len() <= 2);
         ids.extend(page.items.iter().map(|callback| callback.id));
         after = page.next;
@@ -425,18 +271,9 @@ pub async fn api_keys_are_kept_until_deleted(harness: &mut impl Harness) {
     let new = api_key(2, Scope::Account(account("acme")));
     store.create_api_key(&old).await.expect("written");
     store.create_api_key(&new).await.expect("written");
-    let same_hash = ApiKey {
-        hash: old.hash,
-        ..api_key(3, Scope::Instance)
-    };
-    store
-        .create_api_key(&same_hash)
-        .await
-        .expect_err("one key is one row");
-    assert_eq!(
-        store.api_keys().await.expect("read"),
-        [new.clone(), old.clone()]
-    );
+    let same_hash = ApiKey { hash: old.hash, ..api_key(3, Scope::Instance) };
+    store.create_api_key(&same_hash).await.expect_err("one key is one row");
+    assert_eq!(store.api_keys().await.expect("read"), [new.clone(), old.clone()]);
     assert!(store.delete_api_key(old.id).await.expect("deleted"));
     assert!(!store.delete_api_key(old.id).await.expect("tried"));
     assert_eq!(store.api_keys().await.expect("read"), [new]);
@@ -450,29 +287,17 @@ pub async fn configuration_outlives_the_process(harness: &mut impl Harness) {
     store.create_callback(&kept).await.expect("written");
     store.create_callback(&deleted).await.expect("written");
     store.create_api_key(&key).await.expect("written");
-    assert!(
-        store
-            .delete_callback(deleted.id, at(900))
-            .await
-            .expect("deleted")
-    );
+    assert!(store.delete_callback(deleted.id, at(900)).await.expect("deleted"));
     let revision = *store.revision().borrow();
     drop(store);
 
     harness.reopen().await;
     let store = harness.store();
     assert_eq!(*store.revision().borrow(), revision);
-    let read = store
-        .callback(kept.id)
-        .await
-        .expect("read")
-        .expect("it is there");
+    let read = store.callback(kept.id).await.expect("read").expect("it is there");
     assert_same(&read, &kept);
     assert_eq!(store.api_keys().await.expect("read"), [key]);
     let (changes, reached) = store.callback_changes(Revision::ZERO).await.expect("read");
-    assert_eq!(
-        ids(&changes),
-        [put(&kept), format!("deleted {}", deleted.id)]
-    );
+    assert_eq!(ids(&changes), [put(&kept), format!("deleted {}", deleted.id)]);
     assert_eq!(reached, revision);
 }

@@ -19,15 +19,8 @@ pub async fn events_come_back_with_every_field(harness: &mut impl Harness) {
     let variables =
         r#"{"z":1.10,"a":12345678901234567890,"n":null,"s":"it's \"\u0000\" ü","o":{"x" : [1]}}"#;
     event.variables = serde_json::from_str(variables).expect("an object");
-    store
-        .record(vec![event_record(&event)])
-        .await
-        .expect("recorded");
-    let read = store
-        .event(event.id, None)
-        .await
-        .expect("read")
-        .expect("it is there");
+    store.record(vec![event_record(&event)]).await.expect("recorded");
+    let read = store.event(event.id, None).await.expect("read").expect("it is there");
     assert_eq!(format!("{read:?}"), format!("{event:?}"));
     assert_eq!(read.variables.to_json(), variables);
 }
@@ -38,10 +31,7 @@ pub async fn event_is_found_within_its_account(harness: &mut impl Harness) {
     let old = event(1, "acme", "OLD");
     let mut new = event(2, "other", "NEW");
     new.id = old.id;
-    store
-        .record(vec![event_record(&new), event_record(&old)])
-        .await
-        .expect("recorded");
+    store.record(vec![event_record(&new), event_record(&old)]).await.expect("recorded");
     let find = async |of: Option<&str>| {
         let of = of.map(account);
         let found = store.event(old.id, of.as_ref()).await.expect("read");
@@ -58,18 +48,9 @@ pub async fn deliveries_come_back_in_every_state(harness: &mut impl Harness) {
     let store = harness.store();
     let next_attempt_at = at(5_000);
     let states = [
-        DeliveryState::Pending {
-            next_attempt_at,
-            waits: None,
-        },
-        DeliveryState::Pending {
-            next_attempt_at,
-            waits: Some(WaitReason::Retry),
-        },
-        DeliveryState::Pending {
-            next_attempt_at,
-            waits: Some(WaitReason::Concurrency),
-        },
+        DeliveryState::Pending { next_attempt_at, waits: None },
+        DeliveryState::Pending { next_attempt_at, waits: Some(WaitReason::Retry) },
+        DeliveryState::Pending { next_attempt_at, waits: Some(WaitReason::Concurrency) },
         DeliveryState::Delivered,
         DeliveryState::Exhausted,
         DeliveryState::Cancelled(CancelReason::CallbackDisabled),
@@ -79,10 +60,7 @@ pub async fn deliveries_come_back_in_every_state(harness: &mut impl Harness) {
         let event = event(number, "acme", "COMMENT_CREATED");
         let mut delivery = delivery(&event, &callback(1), state, number);
         delivery.generation = number;
-        store
-            .record(vec![delivery_record(&delivery, None)])
-            .await
-            .expect("recorded");
+        store.record(vec![delivery_record(&delivery, None)]).await.expect("recorded");
         let read = store.delivery(delivery.id).await.expect("read");
         assert_eq!(read, Some(delivery));
     }
@@ -93,29 +71,17 @@ pub async fn deliveries_come_back_in_every_state(harness: &mut impl Harness) {
 /// Every outcome comes back, with a response of any bytes.
 pub async fn attempts_come_back_with_every_outcome(harness: &mut impl Harness) {
     let store = harness.store();
-    let http_error = |status, retry_after| Outcome::HttpError {
-        status,
-        retry_after,
-    };
+    let http_error = |status, retry_after| Outcome::HttpError { status, retry_after };
     let reason = || "it's \"broken\", ü".to_owned();
     let mut truncated = response(500, "größer".as_bytes());
     truncated.body_truncated = true;
     let met = [
         (success(), Some(response(200, b""))),
         (http_error(500, None), Some(truncated)),
-        (
-            http_error(429, Some(Duration::from_millis(1_500))),
-            Some(response(429, b"\xff\xfe\0")),
-        ),
-        (
-            http_error(503, Some(Duration::ZERO)),
-            Some(response(503, b"a text with a \0 in it")),
-        ),
+        (http_error(429, Some(Duration::from_millis(1_500))), Some(response(429, b"\xff\xfe\0"))),
+        (http_error(503, Some(Duration::ZERO)), Some(response(503, b"a text with a \0 in it"))),
         (Outcome::Timeout { reason: reason() }, None),
-        (
-            Outcome::Timeout { reason: reason() },
-            Some(response(200, b"half of")),
-        ),
+        (Outcome::Timeout { reason: reason() }, Some(response(200, b"half of"))),
         (Outcome::Connection { reason: reason() }, None),
         (Outcome::Blocked { reason: reason() }, None),
     ];
@@ -144,34 +110,18 @@ pub async fn recording_again_changes_nothing(harness: &mut impl Harness) {
     let event = event(1, "acme", "COMMENT_CREATED");
     let delivery = delivery(&event, &callback(1), DeliveryState::Delivered, 1);
     let attempt = attempt(&delivery, 1, success(), Some(response(200, b"ok")));
-    let records = vec![
-        event_record(&event),
-        delivery_record(&delivery, Some(attempt.clone())),
-    ];
+    let records = vec![event_record(&event), delivery_record(&delivery, Some(attempt.clone()))];
     store.record(records.clone()).await.expect("recorded");
     let mut other_event = event.clone();
     other_event.variables = serde_json::from_str("{}").expect("an object");
     let other_attempt = super::samples::attempt(&delivery, 1, success(), None);
-    let others = vec![
-        event_record(&other_event),
-        delivery_record(&delivery, Some(other_attempt)),
-    ];
+    let others = vec![event_record(&other_event), delivery_record(&delivery, Some(other_attempt))];
     // Twice in one batch, and in one of its own.
-    store
-        .record(records.iter().cloned().chain(records.clone()).collect())
-        .await
-        .expect("recorded");
+    store.record(records.iter().cloned().chain(records.clone()).collect()).await.expect("recorded");
     store.record(others).await.expect("recorded");
-    let read = store
-        .event(event.id, None)
-        .await
-        .expect("read")
-        .expect("it is there");
+    let read = store.event(event.id, None).await.expect("read").expect("it is there");
     assert_eq!(format!("{read:?}"), format!("{event:?}"));
-    assert_eq!(
-        store.delivery(delivery.id).await.expect("read"),
-        Some(delivery.clone())
-    );
+    assert_eq!(store.delivery(delivery.id).await.expect("read"), Some(delivery.clone()));
     assert_eq!(store.attempts(delivery.id).await.expect("read"), [attempt]);
 }
 
@@ -179,12 +129,7 @@ pub async fn recording_again_changes_nothing(harness: &mut impl Harness) {
 fn states() -> Vec<Delivery> {
     let event = event(1, "acme", "COMMENT_CREATED");
     let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDeleted);
-    let states = [
-        pending(),
-        DeliveryState::Delivered,
-        DeliveryState::Exhausted,
-        cancelled,
-    ];
+    let states = [pending(), DeliveryState::Delivered, DeliveryState::Exhausted, cancelled];
     let with = |attempts| states.map(|state| delivery(&event, &callback(1), state, attempts));
     [with(0), with(1), with(2)].concat()
 }
@@ -202,19 +147,9 @@ pub async fn delivery_never_goes_back(harness: &mut impl Harness) {
     let store = harness.store();
     for (pair, number) in pairs().into_iter().zip(100..) {
         let [first, second] = numbered(pair, number);
-        store
-            .record(vec![delivery_record(&first, None)])
-            .await
-            .expect("recorded");
-        store
-            .record(vec![delivery_record(&second, None)])
-            .await
-            .expect("recorded");
-        let read = store
-            .delivery(first.id)
-            .await
-            .expect("read")
-            .expect("it is there");
+        store.record(vec![delivery_record(&first, None)]).await.expect("recorded");
+        store.record(vec![delivery_record(&second, None)]).await.expect("recorded");
+        let read = store.delivery(first.id).await.expect("read").expect("it is there");
         assert_eq!(&read, expected(&first, &second));
     }
 }
@@ -222,23 +157,11 @@ pub async fn delivery_never_goes_back(harness: &mut impl Harness) {
 /// The same holds between the states of one batch.
 pub async fn last_state_of_one_batch_wins(harness: &mut impl Harness) {
     let store = harness.store();
-    let pairs: Vec<_> = pairs()
-        .into_iter()
-        .zip(100..)
-        .map(|(pair, n)| numbered(pair, n))
-        .collect();
-    let records = pairs
-        .iter()
-        .flatten()
-        .map(|delivery| delivery_record(delivery, None))
-        .collect();
+    let pairs: Vec<_> = pairs().into_iter().zip(100..).map(|(pair, n)| numbered(pair, n)).collect();
+    let records = pairs.iter().flatten().map(|delivery| delivery_record(delivery, None)).collect();
     store.record(records).await.expect("recorded");
     for [first, second] in &pairs {
-        let read = store
-            .delivery(first.id)
-            .await
-            .expect("read")
-            .expect("it is there");
+        let read = store.delivery(first.id).await.expect("read").expect("it is there");
         assert_eq!(&read, expected(first, second));
     }
 }
@@ -246,10 +169,7 @@ pub async fn last_state_of_one_batch_wins(harness: &mut impl Harness) {
 fn pairs() -> Vec<[Delivery; 2]> {
     let states = states();
     let with = |first: &Delivery| {
-        states
-            .iter()
-            .map(|second| [first.clone(), second.clone()])
-            .collect::<Vec<_>>()
+        states.iter().map(|second| [first.clone(), second.clone()]).collect::<Vec<_>>()
     };
     states.iter().flat_map(with).collect()
 }
@@ -267,10 +187,7 @@ pub async fn recorded_leaves_out_what_is_not_known(harness: &mut impl Harness) {
         (pending(), RecordedState::Pending),
         (DeliveryState::Delivered, RecordedState::Delivered),
         (DeliveryState::Exhausted, RecordedState::Exhausted),
-        (
-            DeliveryState::Cancelled(CancelReason::CallbackDisabled),
-            RecordedState::Cancelled,
-        ),
+        (DeliveryState::Cancelled(CancelReason::CallbackDisabled), RecordedState::Cancelled),
     ];
     let (mut asked, mut expected) = (Vec::new(), Vec::new());
     for number in 0..1_100_u32 {
@@ -278,15 +195,8 @@ pub async fn recorded_leaves_out_what_is_not_known(harness: &mut impl Harness) {
         let delivery = delivery(&event(number, "acme", "A"), &callback(1), state, number);
         asked.push(delivery.id);
         if number % 100 == 0 {
-            store
-                .record(vec![delivery_record(&delivery, None)])
-                .await
-                .expect("recorded");
-            expected.push(Recorded {
-                id: delivery.id,
-                attempts: number,
-                state: recorded,
-            });
+            store.record(vec![delivery_record(&delivery, None)]).await.expect("recorded");
+            expected.push(Recorded { id: delivery.id, attempts: number, state: recorded });
         }
     }
     let mut recorded = store.recorded(&asked).await.expect("read");
@@ -307,10 +217,7 @@ pub async fn many_callers_record_at_once(harness: &mut impl Harness) {
                 let event = event(caller * 100 + number, "acme", "A");
                 let delivery = delivery(&event, &callback(1), DeliveryState::Delivered, 1);
                 let attempt = attempt(&delivery, 1, success(), Some(response(200, b"ok")));
-                let records = vec![
-                    event_record(&event),
-                    delivery_record(&delivery, Some(attempt)),
-                ];
+                let records = vec![event_record(&event), delivery_record(&delivery, Some(attempt))];
                 store.record(records).await.expect("recorded");
                 let readable = store.event(event.id, None).await.expect("read").is_some()
                     && store.attempts(delivery.id).await.expect("read").len() == 1;
@@ -331,18 +238,10 @@ pub async fn many_callers_record_at_once(harness: &mut impl Harness) {
 pub async fn live_attempts_are_those_recorded_from_now_on(harness: &mut impl Harness) {
     let store = harness.store();
     let record = |number| {
-        let delivery = delivery(
-            &event(number, "acme", "A"),
-            &callback(1),
-            DeliveryState::Delivered,
-            1,
-        );
+        let delivery =
+            delivery(&event(number, "acme", "A"), &callback(1), DeliveryState::Delivered, 1);
         let attempt = attempt(&delivery, 1, success(), Some(response(200, b"ok")));
-        (
-            delivery_record(&delivery, Some(attempt.clone())),
-            delivery,
-            attempt,
-        )
+        (delivery_record(&delivery, Some(attempt.clone())), delivery, attempt)
     };
     let (unheard, ..) = record(1);
     store.record(vec![unheard]).await.expect("recorded");
@@ -350,10 +249,7 @@ pub async fn live_attempts_are_those_recorded_from_now_on(harness: &mut impl Har
     let (heard, delivery, attempt) = record(2);
     store.record(vec![heard]).await.expect("recorded");
     let told = tokio::time::timeout(Duration::from_secs(10), live.recv());
-    let told = told
-        .await
-        .expect("told within ten seconds")
-        .expect("not fallen behind");
+    let told = told.await.expect("told within ten seconds").expect("not fallen behind");
     assert_eq!((&*told.delivery, &*told.attempt), (&delivery, &attempt));
     assert!(live.try_recv().is_err(), "one attempt is told once");
 }
@@ -363,32 +259,16 @@ pub async fn history_outlives_the_process(harness: &mut impl Harness) {
     let store = harness.store();
     let event = event(1, "acme", "A");
     let delivery = delivery(&event, &callback(1), pending(), 1);
-    let attempt = attempt(
-        &delivery,
-        1,
-        Outcome::Timeout {
-            reason: "slow".to_owned(),
-        },
-        None,
-    );
-    let records: Vec<HistoryRecord> = vec![
-        event_record(&event),
-        delivery_record(&delivery, Some(attempt.clone())),
-    ];
+    let attempt = attempt(&delivery, 1, Outcome::Timeout { reason: "slow".to_owned() }, None);
+    let records: Vec<HistoryRecord> =
+        vec![event_record(&event), delivery_record(&delivery, Some(attempt.clone()))];
     store.record(records).await.expect("recorded");
     drop(store);
 
     harness.reopen().await;
     let store = harness.store();
-    let read = store
-        .event(event.id, None)
-        .await
-        .expect("read")
-        .expect("it is there");
+    let read = store.event(event.id, None).await.expect("read").expect("it is there");
     assert_eq!(format!("{read:?}"), format!("{event:?}"));
-    assert_eq!(
-        store.delivery(delivery.id).await.expect("read"),
-        Some(delivery.clone())
-    );
+    assert_eq!(store.delivery(delivery.id).await.expect("read"), Some(delivery.clone()));
     assert_eq!(store.attempts(delivery.id).await.expect("read"), [attempt]);
 }

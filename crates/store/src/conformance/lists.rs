@@ -29,21 +29,9 @@ fn some_events() -> Vec<Event> {
 /// A delivery of each event to each of two callbacks, in all states.
 fn some_deliveries(events: &[Event]) -> Vec<Delivery> {
     let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDisabled);
-    let states = [
-        pending(),
-        DeliveryState::Delivered,
-        DeliveryState::Exhausted,
-        cancelled,
-    ];
+    let states = [pending(), DeliveryState::Delivered, DeliveryState::Exhausted, cancelled];
     let to_both = |(index, event): (usize, &Event)| {
-        [1, 2].map(|to| {
-            delivery(
-                event,
-                &callback(to),
-                states[(index + usize::from(to)) % 4],
-                1,
-            )
-        })
+        [1, 2].map(|to| delivery(event, &callback(to), states[(index + usize::from(to)) % 4], 1))
     };
     events.iter().enumerate().flat_map(to_both).collect()
 }
@@ -52,10 +40,7 @@ fn some_deliveries(events: &[Event]) -> Vec<Delivery> {
 pub async fn events_are_filtered_by_each_field_and_all_together(harness: &mut impl Harness) {
     let store = harness.store();
     let mut events = some_events();
-    store
-        .record(events.iter().map(event_record).collect())
-        .await
-        .expect("recorded");
+    store.record(events.iter().map(event_record).collect()).await.expect("recorded");
     events.sort_by_key(|event| std::cmp::Reverse((event.accepted_at, event.id.to_string())));
     for chosen in 0..16_u32 {
         let is = |bit: u32| chosen & (1 << bit) != 0;
@@ -66,26 +51,16 @@ pub async fn events_are_filtered_by_each_field_and_all_together(harness: &mut im
             until: is(3).then(|| at(12)),
         };
         let matches = |event: &&Event| {
-            query
-                .account
-                .as_ref()
-                .is_none_or(|account| *account == event.account)
+            query.account.as_ref().is_none_or(|account| *account == event.account)
                 && query.name.as_ref().is_none_or(|name| *name == event.name)
                 && query.since.is_none_or(|since| event.accepted_at >= since)
                 && query.until.is_none_or(|until| event.accepted_at < until)
         };
-        let expected: Vec<EventId> = events
-            .iter()
-            .filter(matches)
-            .map(|event| event.id)
-            .collect();
+        let expected: Vec<EventId> = events.iter().filter(matches).map(|event| event.id).collect();
         assert!(!expected.is_empty());
         for limit in [1, 7, expected.len(), 1_000] {
             let ids = every_page(async |after| {
-                let page = store
-                    .events(&query, limit, after.as_ref())
-                    .await
-                    .expect("read");
+                let page = store.events(&query, limit, after.as_ref()).await.expect("read");
                 (page.items.iter().map(|event| event.id).collect(), page.next)
             });
             assert_eq!(ids.await, expected, "{query:?}, {limit} a page");
@@ -98,9 +73,7 @@ pub async fn deliveries_are_filtered_by_each_field_and_all_together(harness: &mu
     let store = harness.store();
     let events = some_events();
     let mut deliveries = some_deliveries(&events);
-    let records = deliveries
-        .iter()
-        .map(|delivery| delivery_record(delivery, None));
+    let records = deliveries.iter().map(|delivery| delivery_record(delivery, None));
     store.record(records.collect()).await.expect("recorded");
     deliveries
         .sort_by_key(|delivery| std::cmp::Reverse((delivery.created_at, delivery.id.to_string())));
@@ -122,19 +95,11 @@ pub async fn deliveries_are_filtered_by_each_field_and_all_together(harness: &mu
                 since: is(3).then(|| at(3)),
                 until: is(4).then(|| at(12)),
             };
-            let matching = deliveries
-                .iter()
-                .filter(|delivery| matches(&query, delivery));
+            let matching = deliveries.iter().filter(|delivery| matches(&query, delivery));
             let expected: Vec<DeliveryId> = matching.map(|delivery| delivery.id).collect();
             let ids = every_page(async |after| {
-                let page = store
-                    .deliveries(&query, 5, after.as_ref())
-                    .await
-                    .expect("read");
-                (
-                    page.items.iter().map(|delivery| delivery.id).collect(),
-                    page.next,
-                )
+                let page = store.deliveries(&query, 5, after.as_ref()).await.expect("read");
+                (page.items.iter().map(|delivery| delivery.id).collect(), page.next)
             });
             assert_eq!(ids.await, expected, "{query:?}");
         }
@@ -142,17 +107,10 @@ pub async fn deliveries_are_filtered_by_each_field_and_all_together(harness: &mu
 }
 
 fn matches(query: &DeliveryQuery, delivery: &Delivery) -> bool {
-    query
-        .account
-        .as_ref()
-        .is_none_or(|account| *account == delivery.account)
-        && query
-            .callback
-            .is_none_or(|callback| callback == delivery.callback)
+    query.account.as_ref().is_none_or(|account| *account == delivery.account)
+        && query.callback.is_none_or(|callback| callback == delivery.callback)
         && query.event.is_none_or(|event| event == delivery.event)
-        && query
-            .status
-            .is_none_or(|status| status.as_str() == delivery.state.status())
+        && query.status.is_none_or(|status| status.as_str() == delivery.state.status())
         && query.since.is_none_or(|since| delivery.created_at >= since)
         && query.until.is_none_or(|until| delivery.created_at < until)
 }
@@ -178,11 +136,8 @@ pub async fn pages_stay_right_while_items_are_added(harness: &mut impl Harness) 
     let query = DeliveryQuery::default();
     let mut deliveries = some_deliveries(&some_events());
     let added = deliveries.split_off(60);
-    let records = |of: &[Delivery]| {
-        of.iter()
-            .map(|delivery| delivery_record(delivery, None))
-            .collect()
-    };
+    let records =
+        |of: &[Delivery]| of.iter().map(|delivery| delivery_record(delivery, None)).collect();
     store.record(records(&deliveries)).await.expect("recorded");
     let mut seen = HashSet::new();
     let mut page: Page<Delivery> = store.deliveries(&query, 7, None).await.expect("read");
@@ -190,22 +145,11 @@ pub async fn pages_stay_right_while_items_are_added(harness: &mut impl Harness) 
         seen.extend(page.items.iter().map(|delivery| delivery.id));
         store.record(records(more)).await.expect("recorded");
         let Some(cursor) = &page.next else { break };
-        let next = store
-            .deliveries(&query, 7, Some(cursor))
-            .await
-            .expect("read");
-        let twice = next
-            .items
-            .iter()
-            .any(|delivery| seen.contains(&delivery.id));
+        let next = store.deliveries(&query, 7, Some(cursor)).await.expect("read");
+        let twice = next.items.iter().any(|delivery| seen.contains(&delivery.id));
         assert!(!twice, "an item came twice");
         page = next;
     }
     seen.extend(page.items.iter().map(|delivery| delivery.id));
-    assert!(
-        deliveries
-            .iter()
-            .all(|delivery| seen.contains(&delivery.id)),
-        "an item was missed"
-    );
+    assert!(deliveries.iter().all(|delivery| seen.contains(&delivery.id)), "an item was missed");
 }

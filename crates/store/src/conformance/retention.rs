@@ -29,14 +29,8 @@ async fn record(store: &dyn Store, number: u32, state: DeliveryState) -> (Event,
 }
 
 async fn left(store: &Arc<dyn Store>) -> (usize, usize) {
-    let events = store
-        .events(&EventQuery::default(), 1_000, None)
-        .await
-        .expect("read");
-    let deliveries = store
-        .deliveries(&DeliveryQuery::default(), 1_000, None)
-        .await
-        .expect("read");
+    let events = store.events(&EventQuery::default(), 1_000, None).await.expect("read");
+    let deliveries = store.deliveries(&DeliveryQuery::default(), 1_000, None).await.expect("read");
     (events.items.len(), deliveries.items.len())
 }
 
@@ -49,20 +43,13 @@ pub async fn retention_deletes_in_steps_and_all_that_belongs_together(harness: &
     }
     // 240 are old enough.
     for (step, deleted) in [100, 100, 40, 0].into_iter().enumerate() {
-        assert_eq!(
-            store.delete_history(at(240), 100).await.expect("deleted"),
-            deleted
-        );
+        assert_eq!(store.delete_history(at(240), 100).await.expect("deleted"), deleted);
         let events = 250 - (100 * (step + 1)).min(240);
         assert_eq!(left(&store).await, (events, 2 * events));
     }
     for (number, (event, deliveries)) in recorded.iter().enumerate() {
         let kept = number >= 240;
-        assert_eq!(
-            store.event(event.id, None).await.expect("read").is_some(),
-            kept,
-            "{number}"
-        );
+        assert_eq!(store.event(event.id, None).await.expect("read").is_some(), kept, "{number}");
         for delivery in deliveries {
             let attempts = store.attempts(delivery.id).await.expect("read").len();
             assert_eq!(attempts, if kept { 2 } else { 0 }, "{number}");
@@ -83,10 +70,7 @@ pub async fn retention_keeps_what_is_pending_and_is_not_stopped_by_it(harness: &
     // Another account's event of the same id does not wait, though this one does.
     let mut namesake = waiting[0].0.clone();
     namesake.account = "other".parse().expect("an account");
-    store
-        .record(vec![event_record(&namesake)])
-        .await
-        .expect("recorded");
+    store.record(vec![event_record(&namesake)]).await.expect("recorded");
 
     let mut deleted = 0;
     for _ in 0..3 {
@@ -96,18 +80,8 @@ pub async fn retention_keeps_what_is_pending_and_is_not_stopped_by_it(harness: &
     assert_eq!(left(&store).await, (20, 40));
 
     let (event, [_, second]) = &waiting[7];
-    let settled = Delivery {
-        state: DeliveryState::Delivered,
-        attempts: 3,
-        ..second.clone()
-    };
-    store
-        .record(vec![delivery_record(&settled, None)])
-        .await
-        .expect("recorded");
-    assert_eq!(
-        store.delete_history(at(1_000), 5).await.expect("deleted"),
-        1
-    );
+    let settled = Delivery { state: DeliveryState::Delivered, attempts: 3, ..second.clone() };
+    store.record(vec![delivery_record(&settled, None)]).await.expect("recorded");
+    assert_eq!(store.delete_history(at(1_000), 5).await.expect("deleted"), 1);
     assert!(store.event(event.id, None).await.expect("read").is_none());
 }

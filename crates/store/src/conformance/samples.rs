@@ -91,10 +91,7 @@ pub(super) fn delivery(
 }
 
 pub(super) fn pending() -> DeliveryState {
-    DeliveryState::Pending {
-        next_attempt_at: at(300_000),
-        waits: Some(WaitReason::Retry),
-    }
+    DeliveryState::Pending { next_attempt_at: at(300_000), waits: Some(WaitReason::Retry) }
 }
 
 pub(super) fn attempt(
@@ -140,8 +137,5 @@ pub(super) fn event_record(event: &Event) -> HistoryRecord {
 }
 
 pub(super) fn delivery_record(delivery: &Delivery, attempt: Option<Attempt>) -> HistoryRecord {
-    HistoryRecord::Delivery {
-        delivery: Arc::new(delivery.clone()),
-        attempt: attempt.map(Arc::new),
-    }
+    HistoryRecord::Delivery { delivery: Arc::new(delivery.clone()), attempt: attempt.map(Arc::new) }
 }

@@ -28,8 +28,7 @@ pub(crate) fn callback<R: Columns>(
     let id: CallbackId = row.parsed("id")?;
     let open = |column, secret| {
         let sealed = row.text(column)?;
-        key.open(&place(id, secret), sealed)
-            .map_err(|error| row.unreadable(column, error))
+        key.open(&place(id, secret), sealed).map_err(|error| row.unreadable(column, error))
     };
     let authorization = open("authorization_sealed", AUTHORIZATION)?;
     let authorization: AuthorizationJson = serde_json::from_str(authorization.reveal())
@@ -68,9 +67,7 @@ fn headers<R: Columns>(row: &Row<'_, R>) -> Result<Headers, Error> {
     let pairs: Vec<(String, String)> = row.json("headers")?;
     let mut headers = Headers::default();
     for (name, value) in pairs {
-        headers
-            .push(&name, &value)
-            .map_err(|error| row.unreadable("headers", error))?;
+        headers.push(&name, &value).map_err(|error| row.unreadable("headers", error))?;
     }
     Ok(headers)
 }
@@ -96,46 +93,34 @@ pub(crate) fn bind_callback(
 ) {
     let authorization = serde_json::to_string(&AuthorizationJson::from(&callback.authorization))
         .expect("texts always serialize");
-    let authorization = key.seal(
-        &place(callback.id, AUTHORIZATION),
-        &Secret::new(authorization),
-    );
+    let authorization = key.seal(&place(callback.id, AUTHORIZATION), &Secret::new(authorization));
     let signing_secret = callback.signing_secret.reveal();
     let signing_secret = key.seal(&place(callback.id, SIGNING_SECRET), &signing_secret);
     let headers: Vec<_> = callback.headers.iter().collect();
     let disabled_reason = match callback.state {
         CallbackState::Enabled => None,
-        CallbackState::Disabled(reason) => Some(reason.as_str().into()),
+        CallbackState::Disabled(reason) => Some(reason.as_str()),
     };
     values.text(Some(id_text(callback.id.uuid())));
-    values.text(Some(callback.description.as_str().into()));
-    values.text(Some(callback.url.as_str().into()));
-    values.text(Some(Method::as_str(callback.method).into()));
-    values.text(Some(Format::as_str(callback.format).into()));
-    values.text(Some(authorization.into()));
+    values.text(Some(callback.description.as_str()));
+    values.text(Some(callback.url.as_str()));
+    values.text(Some(Method::as_str(callback.method)));
+    values.text(Some(Format::as_str(callback.format)));
+    values.text(Some(authorization));
     values.text(Some(json(&headers)));
     values.text(disabled_reason);
-    values.text(
-        callback
-            .account
-            .as_ref()
-            .map(|account| account.as_str().into()),
-    );
+    values.text(callback.account.as_ref().map(ringback_core::Account::as_str));
     values.text(Some(json(&callback.events.patterns())));
     values.text(Some(json(&RetryJson::from(&callback.retry))));
-    values.number(Some(
-        i64::try_from(callback.timeout.as_millis()).unwrap_or(i64::MAX),
-    ));
+    values.number(Some(i64::try_from(callback.timeout.as_millis()).unwrap_or(i64::MAX)));
     values.number(Some(callback.max_in_flight.get().into()));
-    values.text(Some(signing_secret.into()));
+    values.text(Some(signing_secret));
     values.number(Some(callback.created_at.ms()));
     values.number(Some(updated_at.ms()));
 }
 
 fn json(value: &impl serde::Serialize) -> Arc<str> {
-    serde_json::to_string(value)
-        .expect("texts and numbers always serialize")
-        .into()
+    serde_json::to_string(value).expect("texts and numbers always serialize").into()
 }
 
 const AUTHORIZATION: &str = "authorization";
@@ -155,9 +140,7 @@ pub(crate) fn api_key<R: Columns>(row: &R) -> Result<ApiKey, Error> {
     Ok(ApiKey {
         id: row.parsed("id")?,
         description: row.text("description")?.to_owned(),
-        scope: row
-            .optional_parsed("account")?
-            .map_or(Scope::Instance, Scope::Account),
+        scope: row.optional_parsed("account")?.map_or(Scope::Instance, Scope::Account),
         hash: row.word("hash", hash_of)?,
         created_at: row.time("created_at_ms")?,
     })
@@ -167,18 +150,13 @@ pub(crate) fn api_key<R: Columns>(row: &R) -> Result<ApiKey, Error> {
 pub(crate) fn bind_api_key(values: &mut impl Bind, key: &ApiKey) {
     let account = match &key.scope {
         Scope::Instance => None,
-        Scope::Account(account) => Some(account.as_str().into()),
+        Scope::Account(account) => Some(account.as_str()),
     };
-    let hash: String = key
-        .hash
-        .0
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String = key.hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
     values.text(Some(id_text(key.id.uuid())));
-    values.text(Some(key.description.as_str().into()));
+    values.text(Some(key.description.as_str()));
     values.text(account);
-    values.text(Some(hash.into()));
+    values.text(Some(hash));
     values.number(Some(key.created_at.ms()));
 }
 

@@ -1,6 +1,6 @@
 //! Events, deliveries and attempts. Binding them is the hot path: each text is put on the heap once.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,16 +31,16 @@ pub(crate) fn event<R: Columns>(row: &R) -> Result<Event, Error> {
 /// The values of an event's row, in the order of [`crate::sql::EVENT_COLUMNS`].
 pub(crate) fn bind_event(values: &mut impl Bind, event: &Event) {
     values.text(Some(id_text(event.id.uuid())));
-    values.text(Some(event.account.as_str().into()));
-    values.text(Some(event.name.as_str().into()));
+    values.text(Some(event.account.as_str()));
+    values.text(Some(event.name.as_str()));
     values.number(Some(event.time.ms()));
     values.number(Some(event.accepted_at.ms()));
-    values.text(Some(event.variables.to_json().into()));
+    values.text(Some(event.variables.to_json()));
 }
 
 /// Whether a state of a delivery may take the place of a recorded one: never one with fewer attempts, nor a pending one
 /// the place of a settled one with as many. The statement says the same to the database, see
-/// [`crate::sql::INSERT_DELIVERY_TAIL`].
+/// [`crate::sql::INSERT_DELIVERY`].
 pub(crate) fn replaces(new: &Delivery, recorded: &Delivery) -> bool {
     let rank = |delivery: &Delivery| (delivery.attempts, delivery.state.is_settled());
     rank(new) >= rank(recorded)
@@ -80,21 +80,20 @@ fn delivery_state<R: Columns>(row: &Row<'_, R>) -> Result<DeliveryState, Error> 
 /// The values of a delivery's row, in the order of [`crate::sql::DELIVERY_COLUMNS`].
 pub(crate) fn bind_delivery(values: &mut impl Bind, delivery: &Delivery) {
     let (reason, next_attempt_at) = match delivery.state {
-        DeliveryState::Pending {
-            next_attempt_at,
-            waits,
-        } => (waits.map(WaitReason::as_str), Some(next_attempt_at.ms())),
+        DeliveryState::Pending { next_attempt_at, waits } => {
+            (waits.map(WaitReason::as_str), Some(next_attempt_at.ms()))
+        }
         DeliveryState::Delivered | DeliveryState::Exhausted => (None, None),
         DeliveryState::Cancelled(reason) => (Some(reason.as_str()), None),
     };
     values.text(Some(id_text(delivery.id.uuid())));
     values.text(Some(id_text(delivery.event.uuid())));
-    values.text(Some(delivery.event_name.as_str().into()));
-    values.text(Some(delivery.account.as_str().into()));
+    values.text(Some(delivery.event_name.as_str()));
+    values.text(Some(delivery.account.as_str()));
     values.text(Some(id_text(delivery.callback.uuid())));
     values.number(Some(delivery.generation.into()));
-    values.text(Some(delivery.state.status().into()));
-    values.text(reason.map(Into::into));
+    values.text(Some(delivery.state.status()));
+    values.text(reason);
     values.number(next_attempt_at);
     values.number(Some(delivery.attempts.into()));
     values.number(Some(delivery.created_at.ms()));
@@ -135,14 +134,10 @@ pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
 fn outcome<R: Columns>(row: &Row<'_, R>) -> Result<Outcome, Error> {
     let reason = || row.text("error").map(str::to_owned);
     Ok(match row.text("outcome")? {
-        "success" => Outcome::Success {
-            status: row.number("status")?,
-        },
+        "success" => Outcome::Success { status: row.number("status")? },
         "http_error" => Outcome::HttpError {
             status: row.number("status")?,
-            retry_after: row
-                .optional_number("retry_after_ms")?
-                .map(Duration::from_millis),
+            retry_after: row.optional_number("retry_after_ms")?.map(Duration::from_millis),
         },
         "timeout" => Outcome::Timeout { reason: reason()? },
         "connection" => Outcome::Connection { reason: reason()? },
@@ -161,9 +156,7 @@ fn response<R: Columns>(row: &Row<'_, R>) -> Result<Option<Response>, Error> {
     let text = row.text("response_body")?;
     let body = match row.number::<i64>("response_body_is_base64")? {
         0 => text.as_bytes().to_vec(),
-        _ => STANDARD
-            .decode(text)
-            .map_err(|error| row.unreadable("response_body", error))?,
+        _ => STANDARD.decode(text).map_err(|error| row.unreadable("response_body", error))?,
     };
     Ok(Some(Response {
         status: row.number("status")?,
@@ -177,48 +170,39 @@ fn response<R: Columns>(row: &Row<'_, R>) -> Result<Option<Response>, Error> {
 pub(crate) fn bind_attempt(values: &mut impl Bind, attempt: &Attempt) {
     let (outcome_status, retry_after) = match attempt.outcome {
         Outcome::Success { status } => (Some(status), None),
-        Outcome::HttpError {
-            status,
-            retry_after,
-        } => (Some(status), retry_after),
+        Outcome::HttpError { status, retry_after } => (Some(status), retry_after),
         Outcome::Timeout { .. } | Outcome::Connection { .. } | Outcome::Blocked { .. } => {
             (None, None)
         }
     };
-    let status = attempt
-        .response
-        .as_ref()
-        .map(|response| response.status)
-        .or(outcome_status);
+    let status = attempt.response.as_ref().map(|response| response.status).or(outcome_status);
     let request = &attempt.request;
     values.text(Some(id_text(attempt.delivery.uuid())));
     values.number(Some(attempt.number.get().into()));
     values.number(Some(attempt.started_at.ms()));
     values.number(Some(whole_ms(attempt.duration)));
-    values.text(Some(request.method.as_str().into()));
-    values.text(Some(request.url.as_str().into()));
+    values.text(Some(request.method.as_str()));
+    values.text(Some(request.url.as_str()));
     values.text(Some(headers_json(&request.headers)));
-    values.text(request.format.map(|format| format.as_str().into()));
-    values.text(Some(attempt.outcome.kind().into()));
+    values.text(request.format.map(Format::as_str));
+    values.text(Some(attempt.outcome.kind()));
     values.number(status.map(Into::into));
     values.number(retry_after.map(whole_ms));
-    values.text(attempt.outcome.error().map(Into::into));
+    values.text(attempt.outcome.error());
     bind_response(values, attempt.response.as_ref());
 }
 
 fn bind_response(values: &mut impl Bind, response: Option<&Response>) {
     let Some(response) = response else {
-        values.text(None);
-        values.text(None);
+        values.text(None::<&str>);
+        values.text(None::<&str>);
         values.number(None);
         values.number(None);
         return;
     };
     // PostgreSQL's TEXT takes every character but the one numbered 0.
-    let plain = std::str::from_utf8(&response.body)
-        .ok()
-        .filter(|text| !text.contains('\0'));
-    let body: Arc<str> = match plain {
+    let plain = std::str::from_utf8(&response.body).ok().filter(|text| !text.contains('\0'));
+    let body: Cow<'_, str> = match plain {
         Some(text) => text.into(),
         None => STANDARD.encode(&response.body).into(),
     };
@@ -228,10 +212,8 @@ fn bind_response(values: &mut impl Bind, response: Option<&Response>) {
     values.number(Some(response.body_truncated.into()));
 }
 
-fn headers_json(headers: &impl serde::Serialize) -> Arc<str> {
-    serde_json::to_string(headers)
-        .expect("texts always serialize")
-        .into()
+fn headers_json(headers: &impl serde::Serialize) -> String {
+    serde_json::to_string(headers).expect("texts always serialize")
 }
 
 fn whole_ms(duration: Duration) -> i64 {
@@ -239,15 +221,11 @@ fn whole_ms(duration: Duration) -> i64 {
 }
 
 pub(super) fn method_of(word: &str) -> Option<Method> {
-    [Method::Get, Method::Post]
-        .into_iter()
-        .find(|method| method.as_str() == word)
+    [Method::Get, Method::Post].into_iter().find(|method| method.as_str() == word)
 }
 
 pub(super) fn format_of(word: &str) -> Option<Format> {
-    [Format::Form, Format::Json]
-        .into_iter()
-        .find(|format| format.as_str() == word)
+    [Format::Form, Format::Json].into_iter().find(|format| format.as_str() == word)
 }
 
 fn recorded_state_of(word: &str) -> Option<RecordedState> {
@@ -261,16 +239,11 @@ fn recorded_state_of(word: &str) -> Option<RecordedState> {
 }
 
 fn wait_reason_of(word: &str) -> Option<WaitReason> {
-    [WaitReason::Retry, WaitReason::Concurrency]
-        .into_iter()
-        .find(|reason| reason.as_str() == word)
+    [WaitReason::Retry, WaitReason::Concurrency].into_iter().find(|reason| reason.as_str() == word)
 }
 
 fn cancel_reason_of(word: &str) -> Option<CancelReason> {
-    [
-        CancelReason::CallbackDisabled,
-        CancelReason::CallbackDeleted,
-    ]
-    .into_iter()
-    .find(|reason| reason.as_str() == word)
+    [CancelReason::CallbackDisabled, CancelReason::CallbackDeleted]
+        .into_iter()
+        .find(|reason| reason.as_str() == word)
 }

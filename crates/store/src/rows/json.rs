@@ -39,10 +39,9 @@ impl From<&Authorization> for AuthorizationJson {
         let text = |secret: &Secret| secret.reveal().to_owned();
         match authorization {
             Authorization::None => Self::None,
-            Authorization::Basic { username, password } => Self::Basic {
-                username: username.clone(),
-                password: text(password),
-            },
+            Authorization::Basic { username, password } => {
+                Self::Basic { username: username.clone(), password: text(password) }
+            }
             Authorization::Bearer { token } => Self::Bearer { token: text(token) },
             Authorization::Header { value } => Self::Header { value: text(value) },
             Authorization::CallbackKey { key } => Self::CallbackKey { key: text(key) },
@@ -54,19 +53,12 @@ impl From<AuthorizationJson> for Authorization {
     fn from(json: AuthorizationJson) -> Self {
         match json {
             AuthorizationJson::None => Self::None,
-            AuthorizationJson::Basic { username, password } => Self::Basic {
-                username,
-                password: Secret::new(password),
-            },
-            AuthorizationJson::Bearer { token } => Self::Bearer {
-                token: Secret::new(token),
-            },
-            AuthorizationJson::Header { value } => Self::Header {
-                value: Secret::new(value),
-            },
-            AuthorizationJson::CallbackKey { key } => Self::CallbackKey {
-                key: Secret::new(key),
-            },
+            AuthorizationJson::Basic { username, password } => {
+                Self::Basic { username, password: Secret::new(password) }
+            }
+            AuthorizationJson::Bearer { token } => Self::Bearer { token: Secret::new(token) },
+            AuthorizationJson::Header { value } => Self::Header { value: Secret::new(value) },
+            AuthorizationJson::CallbackKey { key } => Self::CallbackKey { key: Secret::new(key) },
         }
     }
 }
@@ -75,10 +67,9 @@ impl From<&RetryPolicy> for RetryJson {
     fn from(policy: &RetryPolicy) -> Self {
         let backoff = match policy.backoff {
             Backoff::Fixed => BackoffJson::Fixed,
-            Backoff::Exponential { factor, delay_max } => BackoffJson::Exponential {
-                factor,
-                delay_max_ms: whole_ms(delay_max),
-            },
+            Backoff::Exponential { factor, delay_max } => {
+                BackoffJson::Exponential { factor, delay_max_ms: whole_ms(delay_max) }
+            }
         };
         Self {
             enabled: policy.enabled,
@@ -93,13 +84,9 @@ impl From<RetryJson> for RetryPolicy {
     fn from(json: RetryJson) -> Self {
         let backoff = match json.backoff {
             BackoffJson::Fixed => Backoff::Fixed,
-            BackoffJson::Exponential {
-                factor,
-                delay_max_ms,
-            } => Backoff::Exponential {
-                factor,
-                delay_max: Duration::from_millis(delay_max_ms),
-            },
+            BackoffJson::Exponential { factor, delay_max_ms } => {
+                Backoff::Exponential { factor, delay_max: Duration::from_millis(delay_max_ms) }
+            }
         };
         Self {
             enabled: json.enabled,

@@ -32,21 +32,13 @@ impl Configuration {
     pub(super) async fn open(database: Arc<Database>, key: MasterKey) -> Result<Self, Error> {
         let mut writer = database.writer().await;
         let check = key.seal(MASTER_KEY_CHECK_PLACE, &Secret::new(MASTER_KEY_CHECK_TEXT));
-        sqlx::query(sql::WRITE_MASTER_KEY_CHECK)
-            .bind(check)
-            .execute(&mut *writer)
-            .await?;
+        sqlx::query(sql::WRITE_MASTER_KEY_CHECK).bind(check).execute(&mut *writer).await?;
         let meta = sqlx::query(sql::READ_META).fetch_one(&mut *writer).await?;
         drop(writer);
         let check: &str = meta.try_get("master_key_check")?;
-        key.open(MASTER_KEY_CHECK_PLACE, check)
-            .map_err(|_| Error::WrongMasterKey)?;
+        key.open(MASTER_KEY_CHECK_PLACE, check).map_err(|_| Error::WrongMasterKey)?;
         let revision = Revision(meta.try_get("revision")?);
-        Ok(Self {
-            database,
-            key,
-            revision: watch::Sender::new(revision),
-        })
+        Ok(Self { database, key, revision: watch::Sender::new(revision) })
     }
 
     pub(super) fn revision(&self) -> watch::Receiver<Revision> {
@@ -95,10 +87,7 @@ impl Configuration {
             remembered.text(Some(id));
             remembered.number(Some(revision.0));
             remembered.number(Some(now.ms()));
-            vec![
-                (sql::DELETE_CALLBACK, deleted),
-                (sql::REMEMBER_DELETED_CALLBACK, remembered),
-            ]
+            vec![(sql::DELETE_CALLBACK, deleted), (sql::REMEMBER_DELETED_CALLBACK, remembered)]
         };
         self.change(delete).await
     }
@@ -111,8 +100,8 @@ impl Configuration {
     ) -> Result<(), Error> {
         let disable = |revision: Revision| {
             let mut values = Values::default();
-            values.text(Some(id.to_string().into()));
-            values.text(Some(DisabledReason::Gone.as_str().into()));
+            values.text(Some(id.to_string()));
+            values.text(Some(DisabledReason::Gone.as_str()));
             values.number(Some(later(now, known_at).ms()));
             values.number(Some(revision.0));
             values.number(Some(known_at.ms()));
@@ -122,16 +111,12 @@ impl Configuration {
     }
 
     pub(super) async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error> {
-        let sql = format!(
-            "SELECT {} FROM callback WHERE id = $1",
-            sql::CALLBACK_COLUMNS
-        );
+        let sql = format!("SELECT {} FROM callback WHERE id = $1", sql::CALLBACK_COLUMNS);
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(id.to_string())
             .fetch_optional(self.database.readers())
             .await?;
-        row.map(|row| rows::callback(&row, &self.key).map(|(callback, _)| callback))
-            .transpose()
+        row.map(|row| rows::callback(&row, &self.key).map(|(callback, _)| callback)).transpose()
     }
 
     pub(super) async fn callbacks(
@@ -157,22 +142,11 @@ impl Configuration {
         since: Revision,
     ) -> Result<(Vec<CallbackChange>, Revision), Error> {
         let readers = self.database.readers();
-        let reached = sqlx::query(sql::READ_META)
-            .fetch_one(readers)
-            .await?
-            .try_get("revision")?;
-        let sql = format!(
-            "SELECT {} FROM callback WHERE revision > $1",
-            sql::CALLBACK_COLUMNS
-        );
-        let put = sqlx::query(AssertSqlSafe(sql))
-            .bind(since.0)
-            .fetch_all(readers)
-            .await?;
-        let deleted = sqlx::query(sql::DELETED_CALLBACKS_SINCE)
-            .bind(since.0)
-            .fetch_all(readers)
-            .await?;
+        let reached = sqlx::query(sql::READ_META).fetch_one(readers).await?.try_get("revision")?;
+        let sql = format!("SELECT {} FROM callback WHERE revision > $1", sql::CALLBACK_COLUMNS);
+        let put = sqlx::query(AssertSqlSafe(sql)).bind(since.0).fetch_all(readers).await?;
+        let deleted =
+            sqlx::query(sql::DELETED_CALLBACKS_SINCE).bind(since.0).fetch_all(readers).await?;
         let mut changes = Vec::with_capacity(put.len() + deleted.len());
         for row in &put {
             let (callback, revision) = rows::callback(row, &self.key)?;
@@ -183,23 +157,18 @@ impl Configuration {
             changes.push((revision, CallbackChange::Deleted(id)));
         }
         changes.sort_by_key(|(revision, _)| *revision);
-        Ok((
-            changes.into_iter().map(|(_, change)| change).collect(),
-            Revision(reached),
-        ))
+        Ok((changes.into_iter().map(|(_, change)| change).collect(), Revision(reached)))
     }
 
     pub(super) async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
         let mut values = Values::default();
         rows::bind_api_key(&mut values, key);
-        self.change(|_| vec![(sql::INSERT_API_KEY, values)])
-            .await
-            .map(|_| ())
+        self.change(|_| vec![(sql::INSERT_API_KEY, values)]).await.map(|_| ())
     }
 
     pub(super) async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
         let mut values = Values::default();
-        values.text(Some(id.to_string().into()));
+        values.text(Some(id.to_string()));
         self.change(|_| vec![(sql::DELETE_API_KEY, values)]).await
     }
 
@@ -208,9 +177,7 @@ impl Configuration {
             "SELECT {} FROM api_key ORDER BY created_at_ms DESC, id DESC",
             sql::API_KEY_COLUMNS
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .fetch_all(self.database.readers())
-            .await?;
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.database.readers()).await?;
         rows.iter().map(rows::api_key).collect()
     }
 
@@ -238,14 +205,10 @@ async fn write_change(
     connection: &mut SqliteConnection,
     statements: impl FnOnce(Revision) -> Vec<(&'static str, Values)> + Send,
 ) -> Result<Option<Revision>, Error> {
-    let raised = sqlx::query(sql::RAISE_REVISION)
-        .fetch_one(&mut *connection)
-        .await?;
+    let raised = sqlx::query(sql::RAISE_REVISION).fetch_one(&mut *connection).await?;
     let revision = Revision(raised.try_get("revision")?);
     for (sql, values) in statements(revision) {
-        let done = sqlx::query_with(sql, values.0)
-            .execute(&mut *connection)
-            .await?;
+        let done = sqlx::query_with(sql, values.0).execute(&mut *connection).await?;
         if done.rows_affected() == 0 {
             return Ok(None);
         }

@@ -57,19 +57,14 @@ pub(super) async fn events(
         .fetch_all(database.readers())
         .await?;
     let events = rows.iter().map(rows::event).collect::<Result<_, _>>()?;
-    Ok(Page::of(events, limit, |event: &Event| {
-        (event.accepted_at, event.id.to_string())
-    }))
+    Ok(Page::of(events, limit, |event: &Event| (event.accepted_at, event.id.to_string())))
 }
 
 pub(super) async fn delivery(
     database: &Database,
     id: DeliveryId,
 ) -> Result<Option<Delivery>, Error> {
-    let sql = format!(
-        "SELECT {} FROM delivery WHERE id = $1",
-        sql::DELIVERY_COLUMNS
-    );
+    let sql = format!("SELECT {} FROM delivery WHERE id = $1", sql::DELIVERY_COLUMNS);
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .fetch_optional(database.readers())

@@ -13,26 +13,14 @@ pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::query(migrations::CREATE_TABLE)
-        .execute(&mut *connection)
-        .await?;
-    let reached: i64 = sqlx::query(migrations::REACHED)
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get("version")?;
-    let known = migrations::ALL
-        .last()
-        .map_or(0, |migration| migration.version);
+    sqlx::query(migrations::CREATE_TABLE).execute(&mut *connection).await?;
+    let reached: i64 =
+        sqlx::query(migrations::REACHED).fetch_one(&mut *connection).await?.try_get("version")?;
+    let known = migrations::ALL.last().map_or(0, |migration| migration.version);
     if reached > known {
-        return Err(Error::TooNew {
-            found: reached,
-            known,
-        });
+        return Err(Error::TooNew { found: reached, known });
     }
-    for migration in migrations::ALL
-        .iter()
-        .filter(|migration| migration.version > reached)
-    {
+    for migration in migrations::ALL.iter().filter(|migration| migration.version > reached) {
         transaction::begin(connection).await?;
         let taken = take(connection, migration, now).await;
         transaction::end(connection, taken.map(Some)).await?;
@@ -50,9 +38,7 @@ async fn take(
     migration: &Migration,
     now: Timestamp,
 ) -> Result<(), Error> {
-    sqlx::raw_sql(migration.sql)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
     sqlx::query(migrations::REMEMBER)
         .bind(migration.version)
         .bind(migration.name)

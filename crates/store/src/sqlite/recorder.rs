@@ -4,18 +4,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use ringback_core::Event;
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_sqlite::{Database, Participant, Rank, Wake, multi_row};
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use ringback_sqlite::{Database, Participant, Rank, Script, Values, Wake};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::values::Values;
+use super::values::Row;
 use crate::Error;
 use crate::port::{HistoryRecord, LiveAttempt};
 use crate::rows;
-use crate::sql::{self, Insert};
+use crate::sql;
 
 /// No batch takes another caller's records once it has as many: a commit stays short, and memory bounded.
 const BATCH_RECORDS_MAX: usize = 1_000;
@@ -41,18 +39,9 @@ impl Recorder {
         let (waiting, handed) = mpsc::unbounded_channel();
         let live = broadcast::Sender::new(LIVE_ATTEMPTS_KEPT);
         let wake = database.wake().clone();
-        let writer = Writer {
-            handed,
-            batch: Vec::new(),
-            wake: wake.clone(),
-            live: live.clone(),
-        };
+        let writer = Writer { handed, batch: Vec::new(), wake: wake.clone(), live: live.clone() };
         database.join(Rank::History, Box::new(writer));
-        Self {
-            waiting,
-            wake,
-            live,
-        }
+        Self { waiting, wake, live }
     }
 
     /// # Cancel safety
@@ -63,9 +52,7 @@ impl Recorder {
         }
         let (answer, answered) = oneshot::channel();
         let stopped = || Error::from(ringback_sqlite::Error::Stopped);
-        self.waiting
-            .send(Handed { records, answer })
-            .map_err(|_| stopped())?;
+        self.waiting.send(Handed { records, answer }).map_err(|_| stopped())?;
         self.wake.wake();
         answered.await.map_err(|_| stopped())?
     }
@@ -83,7 +70,6 @@ struct Writer {
     live: broadcast::Sender<Arc<LiveAttempt>>,
 }
 
-#[async_trait]
 impl Participant for Writer {
     fn gather(&mut self) -> bool {
         let mut records = 0;
@@ -100,38 +86,21 @@ impl Participant for Writer {
         !self.batch.is_empty()
     }
 
-    async fn write(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), ringback_sqlite::Error> {
+    fn write(&mut self, script: &mut Script<'_>) -> Result<(), ringback_sqlite::Error> {
         let rows = Rows::of(&self.batch);
-        insert(
-            connection,
-            &sql::INSERT_EVENT,
-            &rows.events,
-            |values, event| {
-                rows::bind_event(values, event);
-            },
-        )
-        .await?;
-        insert(
-            connection,
-            &sql::INSERT_DELIVERY,
-            &rows.deliveries,
-            |values, delivery| {
-                rows::bind_delivery(values, delivery);
-            },
-        )
-        .await?;
-        insert(
-            connection,
-            &sql::INSERT_ATTEMPT,
-            &rows.attempts,
-            |values, attempt| {
-                rows::bind_attempt(values, attempt);
-            },
-        )
-        .await
+        for event in rows.events {
+            script.run(sql::INSERT_EVENT, |values| rows::bind_event(&mut Row(values), event))?;
+        }
+        for delivery in rows.deliveries {
+            let bind =
+                |values: &mut Values<'_, '_>| rows::bind_delivery(&mut Row(values), delivery);
+            script.run(sql::INSERT_DELIVERY, bind)?;
+        }
+        for attempt in rows.attempts {
+            script
+                .run(sql::INSERT_ATTEMPT, |values| rows::bind_attempt(&mut Row(values), attempt))?;
+        }
+        Ok(())
     }
 
     fn settle(&mut self, committed: Result<(), &ringback_sqlite::Error>) {
@@ -154,11 +123,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn of(batch: &'a [Handed]) -> Self {
-        let mut rows = Self {
-            events: Vec::new(),
-            deliveries: Vec::new(),
-            attempts: Vec::new(),
-        };
+        let mut rows = Self { events: Vec::new(), deliveries: Vec::new(), attempts: Vec::new() };
         let mut places = HashMap::new();
         for record in batch.iter().flat_map(|handed| &handed.records) {
             match record {
@@ -184,36 +149,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-async fn insert<T: Sync>(
-    connection: &mut SqliteConnection,
-    insert: &Insert,
-    rows: &[T],
-    bind: impl Fn(&mut Values, &T),
-) -> Result<(), ringback_sqlite::Error> {
-    for (sql, rows) in multi_row(rows, insert.head, insert.columns, insert.tail) {
-        let mut values = Values::with_capacity(rows.len() * insert.columns);
-        for row in rows {
-            bind(&mut values, row);
-        }
-        sqlx::query_with(AssertSqlSafe(sql), values.0)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
-}
-
 fn show(records: Vec<HistoryRecord>, live: &broadcast::Sender<Arc<LiveAttempt>>) {
     for record in records {
-        if let HistoryRecord::Delivery {
-            delivery,
-            attempt: Some(attempt),
-        } = record
-        {
+        if let HistoryRecord::Delivery { delivery, attempt: Some(attempt) } = record {
             // The last listener may just have gone.
-            let _ = live.send(Arc::new(LiveAttempt {
-                delivery,
-                attempt,
-            }));
+            let _ = live.send(Arc::new(LiveAttempt { delivery, attempt }));
         }
     }
 }

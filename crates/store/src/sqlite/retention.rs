@@ -34,9 +34,7 @@ pub(super) async fn delete_history(
     let mut writer = database.writer().await;
     transaction::begin(&mut writer).await?;
     let deleted = delete_chunks(&mut writer, &found).await;
-    transaction::end(&mut writer, deleted.map(Some))
-        .await
-        .map(Option::unwrap_or_default)
+    transaction::end(&mut writer, deleted.map(Some)).await.map(Option::unwrap_or_default)
 }
 
 async fn delete_chunks(
@@ -63,10 +61,7 @@ async fn delete_events(
         return Ok(0);
     }
     let rows = returned(connection, sql::delete_deliveries(&events)).await?;
-    let deliveries = rows
-        .iter()
-        .map(|row| text(row, "id"))
-        .collect::<Result<Vec<_>, _>>()?;
+    let deliveries = rows.iter().map(|row| text(row, "id")).collect::<Result<Vec<_>, _>>()?;
     for deliveries in deliveries.chunks(NAMED_ROWS_MAX) {
         returned(connection, sql::delete_attempts(deliveries)).await?;
     }

@@ -1,7 +1,5 @@
 //! SQLite's rows and values behind the traits of [`crate::rows`].
 
-use std::sync::Arc;
-
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
@@ -11,21 +9,27 @@ use crate::rows::{Bind, Columns};
 #[derive(Default)]
 pub(super) struct Values(pub(super) SqliteArguments);
 
-impl Values {
-    pub(super) fn with_capacity(values: usize) -> Self {
-        let mut arguments = SqliteArguments::default();
-        sqlx::Arguments::reserve(&mut arguments, values, 0);
-        Self(arguments)
-    }
-}
-
 impl Bind for Values {
-    fn text(&mut self, value: Option<Arc<str>>) {
+    fn text<T: AsRef<str>>(&mut self, value: Option<T>) {
+        let value = value.map(|text| text.as_ref().to_owned());
         sqlx::Arguments::add(&mut self.0, value).expect("SQLite takes any text");
     }
 
     fn number(&mut self, value: Option<i64>) {
         sqlx::Arguments::add(&mut self.0, value).expect("SQLite takes any number");
+    }
+}
+
+/// The values of a statement of the group commit.
+pub(super) struct Row<'a, 'b, 'c>(pub(super) &'a mut ringback_sqlite::Values<'b, 'c>);
+
+impl Bind for Row<'_, '_, '_> {
+    fn text<T: AsRef<str>>(&mut self, value: Option<T>) {
+        self.0.text(value.as_ref().map(AsRef::as_ref));
+    }
+
+    fn number(&mut self, value: Option<i64>) {
+        self.0.number(value);
     }
 }
 

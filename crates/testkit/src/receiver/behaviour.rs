@@ -123,10 +123,8 @@ impl Answer {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("tests give names of headers");
-        self.headers.append(
-            name,
-            HeaderValue::from_str(value).expect("tests give values of headers"),
-        );
+        self.headers
+            .append(name, HeaderValue::from_str(value).expect("tests give values of headers"));
         self
     }
 
@@ -168,9 +166,9 @@ impl Answer {
         let content = match self.body {
             AnswerBody::Whole(body) => Content::Whole(body),
             AnswerBody::Zeros { bytes } => Content::Zeros { left: bytes },
-            AnswerBody::Endless { every } => Content::Endless {
-                ticks: tokio::time::interval(every),
-            },
+            AnswerBody::Endless { every } => {
+                Content::Endless { ticks: tokio::time::interval(every) }
+            }
         };
         let mut response = http::Response::new(content);
         *response.status_mut() = self.status;
@@ -199,9 +197,7 @@ impl Body for Content {
         let data = match self.get_mut() {
             Self::Whole(body) => std::mem::take(body),
             Self::Zeros { left } => {
-                let length = ZEROS
-                    .len()
-                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let length = ZEROS.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= length as u64;
                 Bytes::from_static(&ZEROS[..length])
             }

@@ -38,10 +38,7 @@ impl Received {
     /// The value of a header; empty if there is none.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The event's id.
@@ -95,30 +92,17 @@ struct State {
 
 impl Log {
     pub(super) fn new(memory: Memory) -> Self {
-        let state = State {
-            memory,
-            requests: Vec::new(),
-            tallies: HashMap::new(),
-            total: 0,
-            open: 0,
-        };
-        Self {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        }
+        let state =
+            State { memory, requests: Vec::new(), tallies: HashMap::new(), total: 0, open: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Remembers a request that came in, and tells its number. It is open until the [`Exchange`] is dropped.
     pub(super) fn arrived(self: &Arc<Self>, request: &mut Received) -> Exchange {
         let mut state = self.lock();
-        let key = (
-            request.uri.path().to_owned(),
-            request.webhook_id().to_owned(),
-        );
-        let tally = state.tallies.entry(key).or_insert(Tally {
-            count: 0,
-            first_arrived: request.arrived,
-        });
+        let key = (request.uri.path().to_owned(), request.webhook_id().to_owned());
+        let tally =
+            state.tallies.entry(key).or_insert(Tally { count: 0, first_arrived: request.arrived });
         tally.count += 1;
         request.number = tally.count;
         state.total += 1;
@@ -132,11 +116,7 @@ impl Log {
         };
         drop(state);
         self.changed.notify_waiters();
-        Exchange {
-            log: Arc::clone(self),
-            index,
-            status: None,
-        }
+        Exchange { log: Arc::clone(self), index, status: None }
     }
 
     pub(super) fn requests(&self) -> Vec<Received> {
@@ -176,17 +156,11 @@ impl Log {
 
     fn meets(&self, enough: impl Fn(&View<'_>) -> bool) -> bool {
         let state = self.lock();
-        enough(&View {
-            requests: &state.requests,
-            total: state.total,
-            open: state.open,
-        })
+        enough(&View { requests: &state.requests, total: state.total, open: state.open })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("nothing panics while it holds the log")
+        self.state.lock().expect("nothing panics while it holds the log")
     }
 }
 

@@ -4,11 +4,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::{Encoding, ExpandError, Modifier, Naming, Operator, Value, Variable, triplet};
 
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// All but unreserved and reserved characters; `%` is looked at by itself.
 const NOT_RESERVED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -32,11 +28,7 @@ pub(super) struct Expansion<'o> {
 
 impl<'o> Expansion<'o> {
     pub(super) fn new(out: &'o mut String, operator: &'static Operator) -> Self {
-        Self {
-            out,
-            operator,
-            begun: false,
-        }
+        Self { out, operator, begun: false }
     }
 
     pub(super) fn add(
@@ -57,9 +49,7 @@ impl<'o> Expansion<'o> {
                 self.encode(text);
             }
             Value::List(_) | Value::Map(_) if matches!(variable.modifier, Modifier::Prefix(_)) => {
-                return Err(ExpandError::PrefixOfComposite {
-                    variable: variable.name.clone(),
-                });
+                return Err(ExpandError::PrefixOfComposite { variable: variable.name.clone() });
             }
             Value::List(items) if explode => {
                 for item in items {
@@ -127,13 +117,8 @@ impl<'o> Expansion<'o> {
             Encoding::Reserved => {
                 let mut rest = text;
                 while let Some(percent) = rest.find('%') {
-                    self.out
-                        .extend(utf8_percent_encode(&rest[..percent], NOT_RESERVED));
-                    let stays = if triplet(&rest[percent..]).is_some() {
-                        "%"
-                    } else {
-                        "%25"
-                    };
+                    self.out.extend(utf8_percent_encode(&rest[..percent], NOT_RESERVED));
+                    let stays = if triplet(&rest[percent..]).is_some() { "%" } else { "%25" };
                     self.out.push_str(stays);
                     rest = &rest[percent + 1..];
                 }
@@ -159,11 +144,7 @@ fn prefix(text: &str, length: usize, encoding: Encoding) -> &str {
             }
             count += 1;
         }
-        taken += if triplet.is_some() {
-            3
-        } else {
-            character.len_utf8()
-        };
+        taken += if triplet.is_some() { 3 } else { character.len_utf8() };
     }
     &text[..taken]
 }

@@ -203,28 +203,20 @@ fn prefix_counts_characters_and_splits_none() {
 
 #[test]
 fn reserved_expansion_keeps_triplets_and_encodes_what_no_url_has() {
-    assert_eq!(
-        expand_x("{+x}", "100% %zz %c3 %C3%A9 %"),
-        "100%25%20%25zz%20%c3%20%C3%A9%20%25"
-    );
+    assert_eq!(expand_x("{+x}", "100% %zz %c3 %C3%A9 %"), "100%25%20%25zz%20%c3%20%C3%A9%20%25");
     assert_eq!(
         expand_x("{+x}", "a\\b\0\n\u{7f}|^`{}\"<>"),
         "a%5Cb%00%0A%7F%7C%5E%60%7B%7D%22%3C%3E"
     );
     let kept = ":/?#[]@!$&'()*+,;=-._~";
     assert_eq!(expand_x("{+x}", kept), kept);
-    assert_eq!(
-        expand_x("{x}", kept),
-        "%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D-._~"
-    );
+    assert_eq!(expand_x("{x}", kept), "%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D-._~");
 }
 
 #[test]
 fn prefix_of_a_list_is_an_error() {
     let template = Template::parse("/{list:3}").expect("valid");
-    let error = ExpandError::PrefixOfComposite {
-        variable: "list".to_owned(),
-    };
+    let error = ExpandError::PrefixOfComposite { variable: "list".to_owned() };
     assert_eq!(template.expand(100, rfc_value), Err(error));
 }
 

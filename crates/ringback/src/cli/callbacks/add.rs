@@ -87,12 +87,7 @@ struct Authorization {
     )]
     authorization: Option<String>,
     /// A key, sent as `Basic KEY` and not encoded
-    #[arg(
-        long,
-        value_name = "KEY|@PATH",
-        env = "RINGBACK_CALLBACK_KEY",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "KEY|@PATH", env = "RINGBACK_CALLBACK_KEY", hide_env_values = true)]
     callback_key: Option<String>,
 }
 
@@ -150,10 +145,9 @@ impl FromStr for Header {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
-            Some((name, value)) if !name.trim().is_empty() => Ok(Self {
-                name: name.trim().to_owned(),
-                value: value.trim().to_owned(),
-            }),
+            Some((name, value)) if !name.trim().is_empty() => {
+                Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
+            }
             _ => Err("a header is given as 'NAME: VALUE'".to_owned()),
         }
     }
@@ -178,35 +172,15 @@ impl Add {
     fn body(&self) -> anyhow::Result<Map<String, Value>> {
         let mut body = Map::new();
         body.insert("url".to_owned(), json!(self.url));
-        put(
-            &mut body,
-            "account",
-            self.account.as_ref().map(|account| json!(account)),
-        );
-        put(
-            &mut body,
-            "description",
-            self.description.as_ref().map(|text| json!(text)),
-        );
+        put(&mut body, "account", self.account.as_ref().map(|account| json!(account)));
+        put(&mut body, "description", self.description.as_ref().map(|text| json!(text)));
         put(&mut body, "method", self.method.map(Method::word));
         put(&mut body, "format", self.format.map(Format::word));
-        put(
-            &mut body,
-            "events",
-            (!self.events.is_empty()).then(|| json!(self.events)),
-        );
+        put(&mut body, "events", (!self.events.is_empty()).then(|| json!(self.events)));
         put(&mut body, "headers", headers(&self.headers)?);
-        put(
-            &mut body,
-            "enabled",
-            self.disabled.then_some(Value::Bool(false)),
-        );
+        put(&mut body, "enabled", self.disabled.then_some(Value::Bool(false)));
         put(&mut body, "timeout_ms", self.timeout_ms.map(|ms| json!(ms)));
-        put(
-            &mut body,
-            "max_in_flight",
-            self.max_in_flight.map(|requests| json!(requests)),
-        );
+        put(&mut body, "max_in_flight", self.max_in_flight.map(|requests| json!(requests)));
         put(&mut body, "authorization", self.authorization.value()?);
         put(&mut body, "retry", self.retry.value());
         Ok(body)
@@ -235,13 +209,9 @@ impl Authorization {
         if let Some(basic) = &self.basic {
             let pair = secret(basic)?;
             let Some((username, password)) = pair.split_once(':') else {
-                return Err(Failure::usage(
-                    "--basic is USER:PASSWORD, with a colon between them",
-                ));
+                return Err(Failure::usage("--basic is USER:PASSWORD, with a colon between them"));
             };
-            return Ok(Some(
-                json!({"type": "basic", "username": username, "password": password}),
-            ));
+            return Ok(Some(json!({"type": "basic", "username": username, "password": password})));
         }
         if let Some(token) = &self.bearer {
             return Ok(Some(json!({"type": "bearer", "token": secret(token)?})));
@@ -259,32 +229,12 @@ impl Authorization {
 impl Retry {
     fn value(&self) -> Option<Value> {
         let mut retry = Map::new();
-        put(
-            &mut retry,
-            "enabled",
-            self.no_retry.then_some(Value::Bool(false)),
-        );
-        put(
-            &mut retry,
-            "delay_seconds",
-            self.delay.map(|seconds| json!(seconds)),
-        );
-        put(
-            &mut retry,
-            "max_retries",
-            self.max_retries.map(|times| json!(times)),
-        );
+        put(&mut retry, "enabled", self.no_retry.then_some(Value::Bool(false)));
+        put(&mut retry, "delay_seconds", self.delay.map(|seconds| json!(seconds)));
+        put(&mut retry, "max_retries", self.max_retries.map(|times| json!(times)));
         put(&mut retry, "backoff", self.backoff.map(Backoff::word));
-        put(
-            &mut retry,
-            "factor",
-            self.factor.map(|factor| json!(factor)),
-        );
-        put(
-            &mut retry,
-            "max_delay_seconds",
-            self.max_delay.map(|seconds| json!(seconds)),
-        );
+        put(&mut retry, "factor", self.factor.map(|factor| json!(factor)));
+        put(&mut retry, "max_delay_seconds", self.max_delay.map(|seconds| json!(seconds)));
         (!retry.is_empty()).then_some(Value::Object(retry))
     }
 }
@@ -336,12 +286,8 @@ mod tests {
 
     #[test]
     fn a_header_is_a_name_and_a_value() {
-        let header = |name: &str, value: &str| {
-            Ok(Header {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            })
-        };
+        let header =
+            |name: &str, value: &str| Ok(Header { name: name.to_owned(), value: value.to_owned() });
         assert_eq!("X-A: b: c".parse::<Header>(), header("X-A", "b: c"));
         assert_eq!("X-A:".parse::<Header>(), header("X-A", ""));
         for text in ["", "X-A", ": b", " : b"] {

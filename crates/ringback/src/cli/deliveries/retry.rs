@@ -39,9 +39,8 @@ pub(super) async fn run(retry: Retry, session: &Session) -> anyhow::Result<()> {
         remark(format_args!("No such deliveries: nothing to try again."));
     }
     let bar = progress(ids.len(), "retrying");
-    let mut calls = stream::iter(ids)
-        .map(|id| retry_one(id, session))
-        .buffer_unordered(CALLS_AT_ONCE);
+    let mut calls =
+        stream::iter(ids).map(|id| retry_one(id, session)).buffer_unordered(CALLS_AT_ONCE);
     let mut all = Vec::new();
     while let Some(retried) = calls.next().await {
         let retried = retried.inspect_err(|_| bar.finish_and_clear())?;
@@ -62,13 +61,7 @@ impl Retry {
         if !self.ids.is_empty() {
             return Ok(self.ids.iter().map(ToString::to_string).collect());
         }
-        let Filter {
-            status,
-            callback,
-            event,
-            account,
-            since,
-        } = &self.filter;
+        let Filter { status, callback, event, account, since } = &self.filter;
         let is_filtered = status.is_some()
             || callback.is_some()
             || event.is_some()
@@ -82,27 +75,18 @@ impl Retry {
         self.filter.status.get_or_insert(Status::Exhausted);
         let query: Query = self.filter.query(session).await?;
         let found = session.client.list(&["deliveries"], &query, All).await?;
-        found
-            .items
-            .iter()
-            .map(|delivery| id_of(delivery).map(str::to_owned))
-            .collect()
+        found.items.iter().map(|delivery| id_of(delivery).map(str::to_owned)).collect()
     }
 }
 
 /// A refusal of one does not stop the others; a server that can't be reached does.
 async fn retry_one(id: String, session: &Session) -> anyhow::Result<Retried> {
-    match session
-        .client
-        .post_empty(&["deliveries", &id, "retry"])
-        .await
-    {
+    match session.client.post_empty(&["deliveries", &id, "retry"]).await {
         Ok(()) => Ok(Retried { id, refusal: None }),
         Err(error) => match error.downcast_ref() {
-            Some(Failure::Refused(problem)) if problem.is_about_one() => Ok(Retried {
-                id,
-                refusal: Some(problem.to_string()),
-            }),
+            Some(Failure::Refused(problem)) if problem.is_about_one() => {
+                Ok(Retried { id, refusal: Some(problem.to_string()) })
+            }
             _ => Err(error),
         },
     }
@@ -116,26 +100,16 @@ fn conclude(all: &[Retried], session: &Session) -> anyhow::Result<()> {
             .collect();
         session.out.line(serde_json::Value::Array(results))?;
     }
-    let failed = all
-        .iter()
-        .filter(|retried| retried.refusal.is_some())
-        .count();
+    let failed = all.iter().filter(|retried| retried.refusal.is_some()).count();
     let retried = all.len() - failed;
     if retried > 0 {
-        let deliveries = if retried == 1 {
-            "delivery"
-        } else {
-            "deliveries"
-        };
+        let deliveries = if retried == 1 { "delivery" } else { "deliveries" };
         remark(format_args!(
             "{retried} {deliveries} will be tried again now. Watch: ringback tail"
         ));
     }
     if failed > 0 {
-        let message = format!(
-            "{failed} of {} deliveries could not be tried again",
-            all.len()
-        );
+        let message = format!("{failed} of {} deliveries could not be tried again", all.len());
         return Err(Failure::Incomplete(message).into());
     }
     Ok(())

@@ -27,17 +27,10 @@ pub(super) async fn run(id: DeliveryId, detail: Detail, session: &Session) -> an
     }
     let delivery = &answer.value;
     let status = answer.shown("/status");
-    let event = format!(
-        "{}  {}",
-        answer.shown("/event_name"),
-        answer.shown("/event")
-    );
+    let event = format!("{}  {}", answer.shown("/event_name"), answer.shown("/event"));
     let mut facts = vec![
         ("Delivery", Field::tinted(answer.shown("/id"), Tint::Strong)),
-        (
-            "Status",
-            Field::tinted(told(delivery), status_tint(&status)),
-        ),
+        ("Status", Field::tinted(told(delivery), status_tint(&status))),
         ("Event", Field::new(event)),
         ("Callback", Field::new(answer.shown("/callback"))),
         ("Account", Field::new(answer.shown("/account"))),
@@ -46,10 +39,7 @@ pub(super) async fn run(id: DeliveryId, detail: Detail, session: &Session) -> an
         ("Changed", moment(delivery, "/updated_at", session.now)),
     ];
     if text(delivery, "/next_attempt_at").is_some() {
-        facts.push((
-            "Next attempt",
-            moment(delivery, "/next_attempt_at", session.now),
-        ));
+        facts.push(("Next attempt", moment(delivery, "/next_attempt_at", session.now)));
     }
     out.facts(&facts)?;
     for attempt in items(delivery, "/attempts") {
@@ -80,18 +70,12 @@ fn show_attempt(attempt: &Value, detail: Detail, out: &Output) -> anyhow::Result
         duration_ms(attempt),
     ))?;
     // An account key does not see what was sent for an instance callback.
-    if let Some(request) = attempt
-        .pointer("/request")
-        .filter(|request| !request.is_null())
-    {
+    if let Some(request) = attempt.pointer("/request").filter(|request| !request.is_null()) {
         let line = format!("{} {}", shown(request, "/method"), shown(request, "/url"));
         out.line(format_args!("  > {}", plain(&line)))?;
         show_message(request, "  > ", detail, out)?;
     }
-    if let Some(response) = attempt
-        .pointer("/response")
-        .filter(|response| !response.is_null())
-    {
+    if let Some(response) = attempt.pointer("/response").filter(|response| !response.is_null()) {
         out.line(format_args!("  < {}", plain(&shown(response, "/status"))))?;
         show_message(response, "  < ", detail, out)?;
     }
@@ -140,13 +124,10 @@ fn headers(message: &Value) -> impl Iterator<Item = (String, String)> {
 /// The beginning of a text, and how much more there is.
 fn shortened(text: &str, chars_max: usize, lines_max: usize) -> String {
     let mut lines = 1;
-    let end = text
-        .char_indices()
-        .enumerate()
-        .find_map(|(index, (at, c))| {
-            lines += usize::from(c == '\n');
-            (index == chars_max || lines > lines_max).then_some(at)
-        });
+    let end = text.char_indices().enumerate().find_map(|(index, (at, c))| {
+        lines += usize::from(c == '\n');
+        (index == chars_max || lines > lines_max).then_some(at)
+    });
     let Some(end) = end else {
         return text.to_owned();
     };
@@ -167,10 +148,7 @@ mod tests {
     fn a_long_text_is_cut_at_characters_or_lines() {
         assert_eq!(shortened("short", 5, 1), "short");
         assert_eq!(shortened("ééééé", 3, 1), "ééé… (2 more characters: --full)");
-        assert_eq!(
-            shortened("a\nb\nc", 100, 2),
-            "a\nb… (1 more characters: --full)"
-        );
+        assert_eq!(shortened("a\nb\nc", 100, 2), "a\nb… (1 more characters: --full)");
         assert_eq!(shortened("a\nb\n", 100, 2), "a\nb");
     }
 
@@ -178,9 +156,6 @@ mod tests {
     fn a_cancelled_delivery_says_why() {
         let delivery = json!({"status": "cancelled", "cancel_reason": "callback_deleted"});
         assert_eq!(told(&delivery), "cancelled (callback deleted)");
-        assert_eq!(
-            told(&json!({"status": "delivered", "cancel_reason": null})),
-            "delivered"
-        );
+        assert_eq!(told(&json!({"status": "delivered", "cancel_reason": null})), "delivered");
     }
 }

@@ -24,10 +24,7 @@ async fn assert_runs_along(database: &Database, sql: &str, index: &str) {
     let plan = plan(database, sql).await;
     let reads_all = plan.contains("SCAN delivery") && !plan.contains("SCAN delivery USING INDEX");
     let sorts = plan.contains("TEMP B-TREE");
-    assert!(
-        plan.contains(index) && !reads_all && !sorts,
-        "{sql}: {plan}"
-    );
+    assert!(plan.contains(index) && !reads_all && !sorts, "{sql}: {plan}");
 }
 
 #[tokio::test]
@@ -35,20 +32,11 @@ async fn every_list_of_deliveries_runs_along_an_index() {
     let harness = SqliteHarness::new().await;
     let of = DeliveryQuery::default;
     let account = Some("acme".parse().expect("an account"));
-    let status = |status| DeliveryQuery {
-        status: Some(status),
-        ..of()
-    };
+    let status = |status| DeliveryQuery { status: Some(status), ..of() };
     for (query, index) in [
         (of(), "delivery_by_time"),
         (DeliveryQuery { account, ..of() }, "delivery_by_account"),
-        (
-            DeliveryQuery {
-                callback: Some(callback(1).id),
-                ..of()
-            },
-            "delivery_by_callback",
-        ),
+        (DeliveryQuery { callback: Some(callback(1).id), ..of() }, "delivery_by_callback"),
         (status(StatusFilter::Pending), "delivery_undelivered"),
         (status(StatusFilter::Exhausted), "delivery_undelivered"),
         (status(StatusFilter::Cancelled), "delivery_undelivered"),
@@ -70,13 +58,7 @@ async fn every_list_of_events_runs_along_an_index() {
     let account = Some("acme".parse().expect("an account"));
     for (query, index) in [
         (EventQuery::default(), "event_by_time"),
-        (
-            EventQuery {
-                account,
-                ..EventQuery::default()
-            },
-            "event_by_account",
-        ),
+        (EventQuery { account, ..EventQuery::default() }, "event_by_account"),
     ] {
         let statement = sql::events::<Values>(&query, 50, Some(&cursor()));
         assert_runs_along(harness.database(), &statement.sql, index).await;
@@ -86,10 +68,7 @@ async fn every_list_of_events_runs_along_an_index() {
 #[tokio::test]
 async fn retention_runs_along_indexes() {
     let harness = SqliteHarness::new().await;
-    let keys = [
-        ("id".into(), "account".into()),
-        ("id".into(), "account".into()),
-    ];
+    let keys = [("id".into(), "account".into()), ("id".into(), "account".into())];
     let delete_events = sql::delete_events::<Values>(&keys).sql;
     let delete_deliveries = sql::delete_deliveries::<Values>(&keys).sql;
     let delete_attempts = sql::delete_attempts::<Values>(&["id".into()]).sql;
@@ -106,8 +85,5 @@ async fn retention_runs_along_indexes() {
 }
 
 fn cursor() -> Cursor {
-    Cursor {
-        at: Timestamp::EPOCH,
-        id: "x".to_owned(),
-    }
+    Cursor { at: Timestamp::EPOCH, id: "x".to_owned() }
 }
