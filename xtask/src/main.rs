@@ -6,6 +6,7 @@
     reason = "commands for people at a terminal"
 )]
 
+mod bench;
 mod boundaries;
 mod check;
 mod documents;
@@ -31,6 +32,12 @@ enum Command {
         /// Only the tests with one of these in their name.
         filters: Vec<String>,
     },
+    /// Runs a benchmark, in release builds: `bench embedded`.
+    Bench {
+        /// Which one, and its options; `bench -- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
     /// Format, clippy, documentation, crate boundaries, links.
     Check,
 }
@@ -38,6 +45,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Test { filters } => test::run(&filters),
+        Command::Bench { arguments } => bench::run(&arguments),
         Command::Check => check::run(),
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, PageAnswer, PageQuery, PathId, Problem, Query};
 use ringback_core::delivery::{Delivery, DeliveryState};
+use ringback_core::dispatch::Novelty;
 use ringback_core::retry::{AttemptNumber, Position};
 use ringback_core::{Account, Callback, DeliveryId, Dispatch, Target};
 use ringback_store::{DeliveryQuery, Scope, StatusFilter};
@@ -117,7 +118,12 @@ pub(crate) async fn retry(
     };
     // Nothing is recorded here: the attempt will be. A record before it, and a crash in between, would leave a pending
     // delivery that nobody works on.
-    console.broker.publish(vec![Dispatch::to_target(Arc::new(event), target)]).await?;
+    // The dispatch that waits on the queue makes the same attempt: the second of the two finds the first recorded.
+    let dispatch = Dispatch {
+        novelty: Novelty::PerhapsRepeated,
+        ..Dispatch::to_target(Arc::new(event), target)
+    };
+    console.broker.publish(vec![dispatch]).await?;
     let answer =
         RetryAnswer { delivery: id.to_string(), attempt: attempt.get(), status: "accepted" };
     Ok((StatusCode::ACCEPTED, Json(answer)))

@@ -151,7 +151,7 @@ async fn repeat_with_other_contents_is_a_conflict(mut harness: impl Harness) {
     for key in ["done", "progress"] {
         assert_eq!(begin(&*store, &header(key), "y").await, Begun::Conflict, "{key}");
     }
-    assert_eq!(begin(&*store, &header("progress"), "x").await, Begun::Unfinished);
+    assert_eq!(begin(&*store, &header("progress"), "x").await, unfinished());
 }
 
 /// An abandoned request never was, before and after a restart; its key may come with other contents.
@@ -179,7 +179,7 @@ async fn repeat_of_a_request_left_open_is_unfinished(mut harness: impl Harness) 
         store.leave_open(&header(key)).await.expect("left");
     }
     assert_eq!(begin(&*store, &header("a"), "y").await, Begun::Conflict);
-    assert_eq!(begin(&*store, &header("a"), "x").await, Begun::Unfinished);
+    assert_eq!(begin(&*store, &header("a"), "x").await, unfinished());
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::InProgress);
     store.complete(&header("a"), "answer").await.expect("completed");
     drop(store);
@@ -187,7 +187,7 @@ async fn repeat_of_a_request_left_open_is_unfinished(mut harness: impl Harness) 
     let store = harness.store();
     let done = Begun::Done { answer: "answer".to_owned() };
     assert_eq!(begin(&*store, &header("a"), "x").await, done);
-    assert_eq!(begin(&*store, &header("b"), "x").await, Begun::Unfinished);
+    assert_eq!(begin(&*store, &header("b"), "x").await, unfinished());
 }
 
 /// A request that its process did not live to end is unfinished to a repeat.
@@ -195,7 +195,7 @@ async fn request_cut_off_by_a_crash_is_unfinished(mut harness: impl Harness) {
     assert_eq!(begin(&*harness.store(), &header("a"), "x").await, Begun::New);
     harness.restart().await;
     let store = harness.store();
-    assert_eq!(begin(&*store, &header("a"), "x").await, Begun::Unfinished);
+    assert_eq!(begin(&*store, &header("a"), "x").await, unfinished());
     assert_eq!(begin(&*store, &header("a"), "x").await, Begun::InProgress);
     store.complete(&header("a"), "answer").await.expect("completed");
     let done = Begun::Done { answer: "answer".to_owned() };
@@ -246,7 +246,7 @@ async fn keys_are_told_apart_by_kind_and_account(harness: impl Harness) {
 async fn key_is_forgotten_after_its_time(mut harness: impl Harness) {
     let keep = Duration::from_millis(1_000);
     let store = harness.store();
-    let begun = store.begin(&header("short"), "x", keep).await.expect("begun");
+    let begun = store.begin(&header("short"), "x", keep, "mark").await.expect("begun");
     assert_eq!(begun, Begun::New);
     assert_eq!(begin(&*store, &header("long"), "x").await, Begun::New);
     for key in ["short", "long"] {
@@ -270,7 +270,7 @@ async fn granted(store: &dyn Idempotency, key: AttemptKey) -> Fence {
 }
 
 async fn begin(store: &dyn Idempotency, key: &RequestKey, fingerprint: &str) -> Begun {
-    store.begin(key, fingerprint, KEEP).await.expect("begun")
+    store.begin(key, fingerprint, KEEP, "mark").await.expect("begun")
 }
 
 fn attempt(delivery: u8, attempt: u32) -> AttemptKey {
@@ -278,6 +278,10 @@ fn attempt(delivery: u8, attempt: u32) -> AttemptKey {
         delivery: DeliveryId::from_parts(Timestamp::EPOCH, [delivery; 10]),
         attempt: AttemptNumber::new(attempt).expect("from 1"),
     }
+}
+
+fn unfinished() -> Begun {
+    Begun::Unfinished { mark: "mark".to_owned() }
 }
 
 fn header(key: &str) -> RequestKey {

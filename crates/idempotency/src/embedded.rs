@@ -145,10 +145,11 @@ impl Idempotency for Embedded {
         key: &RequestKey,
         fingerprint: &str,
         keep: Duration,
+        mark: &str,
     ) -> Result<Begun, Error> {
         let key = name(key);
         let now = self.clock.now();
-        let beginning = Beginning { key: &key, fingerprint, expires: now + keep, now };
+        let beginning = Beginning { key: &key, fingerprint, mark, expires: now + keep, now };
         let known = self.shared.requests()?.requests.begin(beginning);
         let begun = match known {
             Known::Begun(begun) => begun,
@@ -158,7 +159,7 @@ impl Idempotency for Embedded {
                 self.shared.requests()?.requests.looked_up(beginning, stored)
             }
         };
-        if matches!(begun, Begun::New | Begun::Unfinished) {
+        if matches!(begun, Begun::New | Begun::Unfinished { .. }) {
             self.shared.wake.wake();
         }
         Ok(begun)

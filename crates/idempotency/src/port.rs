@@ -34,7 +34,8 @@ pub trait Idempotency: Send + Sync + 'static {
     /// key being remembered.
     ///
     /// `fingerprint` tells requests with the same key and different contents apart. `keep` is how long the key is
-    /// remembered.
+    /// remembered, `mark` whatever the caller wants a repeat to be told that finds the request unfinished: it makes the
+    /// same ids out of it, and another request with the same key, after `keep`, others.
     ///
     /// # Errors
     /// [`Error`] if the store can't be reached: nothing is begun then.
@@ -43,6 +44,7 @@ pub trait Idempotency: Send + Sync + 'static {
         key: &RequestKey,
         fingerprint: &str,
         keep: Duration,
+        mark: &str,
     ) -> Result<Begun, Error>;
 
     /// Ends a request that was [`begun`](Self::begin): repeats get this answer. If the process dies before this is
@@ -124,7 +126,10 @@ pub enum Begun {
     /// It is the first.
     New,
     /// An earlier one was begun and never ended, because its process died: what it published may be on the queue.
-    Unfinished,
+    Unfinished {
+        /// The mark of the first of them.
+        mark: String,
+    },
     /// An earlier one is still being worked on.
     InProgress,
     /// An earlier one was ended with this answer.

@@ -10,8 +10,9 @@ use ringback_broker::{Broker, PublishError};
 use ringback_core::dispatch::Novelty;
 use ringback_core::{Account, Dispatch, Event, EventId, Timestamp};
 use ringback_idempotency::{Begun, Idempotency, RequestKey};
-use ringback_runtime::Clock;
+use ringback_runtime::{Clock, TaskGroup};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::wire::{Answer, Answers, NewEvent, WellFormed};
@@ -22,7 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most events of one request.
 const EVENTS_MAX: usize = 1_000;
 
-/// Event ids made of an idempotency key are UUIDv5 in this namespace: whoever repeats the request comes to the same.
+/// Ids of events whose request has an Idempotency-Key are UUIDv5 in this namespace, made of the key's mark: whoever
+/// repeats the request comes to the same.
 const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_0f52_8c1b_4d0e_9a57_2f3c_71e8_a4b6);
 
 /// Takes events in.
@@ -32,6 +34,8 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<Keys>,
     event_bytes_max: usize,
+    /// Requests that go on though their senders hang up.
+    tasks: TaskGroup,
 }
 
 /// A request, as far as HTTP goes.
@@ -59,44 +63,67 @@ impl Ingest {
         keys: Arc<Keys>,
         event_bytes_max: usize,
     ) -> Self {
-        Self { broker, idempotency, clock, keys, event_bytes_max }
+        Self { broker, idempotency, clock, keys, event_bytes_max, tasks: TaskGroup::new() }
     }
 
     /// From a request to its answer.
     ///
     /// # Errors
     /// The problem to answer with. Nothing of the request is accepted then, as far as anybody can know.
-    pub(crate) async fn accept(&self, submission: Submission<'_>) -> Result<Reply, Problem> {
+    ///
+    /// # Cancel safety
+    /// A sender that hangs up drops this. What it may repeat goes on all the same, so that a repeat finds it done and
+    /// not half-way.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        submission: Submission<'_>,
+    ) -> Result<Reply, Problem> {
         let parsed = self.parse(&submission)?;
-        let Some(key) = submission.idempotency_key else {
-            return self.accept_parsed(parsed, None, Novelty::New).await;
-        };
-        let request_key = RequestKey::Header {
+        let key = submission.idempotency_key.map(|key| RequestKey::Header {
             account: submission.caller.account().cloned(),
             key: key.to_owned(),
-        };
+        });
+        if key.is_none() && !parsed.has_chosen_id() {
+            return self.accept_parsed(parsed, &Origin::Fresh).await;
+        }
         let fingerprint = fingerprint(submission.body);
-        let begun = self.idempotency.begin(&request_key, &fingerprint, REMEMBERED).await;
-        let novelty = match begun.map_err(|error| no_idempotency(&error))? {
-            Begun::New => Novelty::New,
-            Begun::Unfinished => Novelty::PerhapsRepeated,
+        let (answer, answered) = oneshot::channel();
+        let ingest = self.clone();
+        self.tasks.start(async move {
+            let reply = match &key {
+                Some(key) => ingest.accept_with_key(parsed, key, &fingerprint).await,
+                None => ingest.accept_parsed(parsed, &Origin::Fresh).await,
+            };
+            // The sender has hung up.
+            let _nobody_waits = answer.send(reply);
+        });
+        answered.await.unwrap_or_else(|_| Err(in_progress()))
+    }
+
+    async fn accept_with_key(
+        &self,
+        parsed: Parsed,
+        key: &RequestKey,
+        fingerprint: &str,
+    ) -> Result<Reply, Problem> {
+        let mark = random_mark();
+        let begun = self.idempotency.begin(key, fingerprint, REMEMBERED, &mark).await;
+        let origin = match begun.map_err(|error| no_idempotency(&error))? {
+            Begun::New => Origin::Keyed { mark, novelty: Novelty::New },
+            Begun::Unfinished { mark } => Origin::Keyed { mark, novelty: Novelty::PerhapsRepeated },
             Begun::InProgress => return Err(in_progress()),
-            Begun::Conflict => {
-                return Err(Problem::idempotency_key_reused());
-            }
+            Begun::Conflict => return Err(Problem::idempotency_key_reused()),
             Begun::Done { answer } => return Ok(Reply::Stored(answer)),
         };
-        let reply = self.accept_parsed(parsed, Some(key), novelty).await;
+        let reply = self.accept_parsed(parsed, &origin).await;
         let ended = match &reply {
-            Ok(reply) => self.idempotency.complete(&request_key, &reply.to_json()).await,
+            Ok(reply) => self.idempotency.complete(key, &reply.to_json()).await,
             // Part of it may be on the queue: a repeat makes the same ids, and has to say so.
-            Err(_) => self.idempotency.leave_open(&request_key).await,
+            Err(_) => self.idempotency.leave_open(key).await,
         };
         if let Err(error) = ended {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "an Idempotency-Key was not kept"
-            );
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an Idempotency-Key was not kept");
         }
         reply
     }
@@ -140,27 +167,20 @@ impl Ingest {
         }
     }
 
-    async fn accept_parsed(
-        &self,
-        parsed: Parsed,
-        key: Option<&str>,
-        novelty: Novelty,
-    ) -> Result<Reply, Problem> {
+    async fn accept_parsed(&self, parsed: Parsed, origin: &Origin) -> Result<Reply, Problem> {
         let now = self.clock.now();
         match parsed {
             Parsed::One(one) => {
-                let candidate = one.into_candidate(0, key, novelty, now);
+                let candidate = one.into_candidate(0, origin, now);
                 let answers = self.take_in(vec![Ok(candidate)]).await?;
-                match answers.into_iter().next().expect("one answer for one event") {
-                    Answer::Rejected { .. } => Err(in_progress()),
-                    accepted @ Answer::Accepted { .. } => Ok(Reply::One(accepted)),
-                }
+                let answer = answers.into_iter().next().expect("one answer for one event");
+                Ok(Reply::One(answer))
             }
             Parsed::Many(many) => {
                 let candidates = many
                     .into_iter()
                     .enumerate()
-                    .map(|(index, one)| one.map(|one| one.into_candidate(index, key, novelty, now)))
+                    .map(|(index, one)| one.map(|one| one.into_candidate(index, origin, now)))
                     .collect();
                 Ok(Reply::Many(Answers { data: self.take_in(candidates).await? }))
             }
@@ -169,16 +189,28 @@ impl Ingest {
 
     async fn take_in(&self, candidates: Vec<Checked>) -> Result<Vec<Answer>, Problem> {
         let decided = self.recognise(candidates).await?;
+        if decided.iter().any(|decision| matches!(decision, Decision::Busy)) {
+            // Another request with the same id may still come to nothing: neither yes nor no is known to be true.
+            for decision in &decided {
+                self.put_back(decision).await;
+            }
+            return Err(in_progress());
+        }
         let mut dispatches = Vec::with_capacity(decided.len());
         let mut begun = Vec::new();
         let mut answers = Vec::with_capacity(decided.len());
         for decision in decided {
-            answers.push(decision.answer());
-            if let Decision::Take(candidate) = decision {
-                let mut dispatch = Dispatch::of_event(Arc::new(candidate.event));
-                dispatch.novelty = candidate.novelty;
-                dispatches.push(dispatch);
-                begun.extend(candidate.key);
+            match decision {
+                Decision::Take(candidate) => {
+                    answers.push(Answer::Accepted { id: candidate.event.id, duplicate: false });
+                    let mut dispatch = Dispatch::of_event(Arc::new(candidate.event));
+                    dispatch.novelty = candidate.novelty;
+                    dispatches.push(dispatch);
+                    begun.extend(candidate.key);
+                }
+                Decision::Repeat(id) => answers.push(Answer::Accepted { id, duplicate: true }),
+                Decision::Refuse(errors) => answers.push(Answer::Rejected { errors }),
+                Decision::Busy => return Err(in_progress()),
             }
         }
         let published = match dispatches.is_empty() {
@@ -189,6 +221,19 @@ impl Ingest {
             self.end(key, published.as_ref().map(|()| String::new())).await;
         }
         published.map(|()| answers).map_err(Problem::from)
+    }
+
+    /// Undoes the beginning of an event that is not published after all.
+    async fn put_back(&self, decision: &Decision) {
+        let Decision::Take(Candidate { key: Some(key), novelty, .. }) = decision else { return };
+        let ended = match novelty {
+            Novelty::New => self.idempotency.abandon(key).await,
+            Novelty::PerhapsRepeated => self.idempotency.leave_open(key).await,
+        };
+        if let Err(error) = ended {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an event id was not put back");
+        }
     }
 
     // Recognise repeats: an id that its producer chose may have come before, or twice in this very request.
@@ -211,7 +256,7 @@ impl Ingest {
             match asked {
                 Asked::Decided(decision) => Ok(decision),
                 Asked::Of(candidate, key) => {
-                    let begun = self.idempotency.begin(&key, "", REMEMBERED).await?;
+                    let begun = self.idempotency.begin(&key, "", REMEMBERED, "").await?;
                     Ok(candidate.decide(begun))
                 }
             }
@@ -233,6 +278,14 @@ impl Ingest {
             tracing::warn!(error = &error as &dyn std::error::Error, "an id or key was not kept");
         }
     }
+}
+
+/// Where a request comes from, as far as its events' ids go.
+enum Origin {
+    /// It has no Idempotency-Key.
+    Fresh,
+    /// It has one. The mark is the same for all repeats of it, and no other request's.
+    Keyed { mark: String, novelty: Novelty },
 }
 
 /// A request that is well-formed.
@@ -266,25 +319,32 @@ enum Decision {
     Take(Candidate),
     Repeat(EventId),
     Refuse(Vec<FieldError>),
+    /// Another request with its id is being worked on.
+    Busy,
+}
+
+impl Parsed {
+    fn has_chosen_id(&self) -> bool {
+        match self {
+            Self::One(one) => one.event.id.is_some(),
+            Self::Many(many) => many.iter().flatten().any(|one| one.event.id.is_some()),
+        }
+    }
 }
 
 impl ToAccept {
-    /// `index` is the event's place in its request, `key` the request's Idempotency-Key.
-    fn into_candidate(
-        self,
-        index: usize,
-        key: Option<&str>,
-        novelty: Novelty,
-        now: Timestamp,
-    ) -> Candidate {
+    /// `index` is the event's place in its request.
+    fn into_candidate(self, index: usize, origin: &Origin, now: Timestamp) -> Candidate {
         let Self { event, account } = self;
-        let id = event.id.unwrap_or_else(|| match key {
-            Some(key) => {
-                let name = format!("{account}/{index}/{key}");
-                EventId::from_uuid(Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes()))
+        let (made_id, novelty) = match origin {
+            Origin::Fresh => (None, Novelty::New),
+            Origin::Keyed { mark, novelty } => {
+                let name = format!("{mark}/{index}");
+                let id = Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes());
+                (Some(EventId::from_uuid(id)), *novelty)
             }
-            None => new_id(now),
-        });
+        };
+        let id = event.id.or(made_id).unwrap_or_else(|| new_id(now));
         let chosen = event.id.is_some();
         Candidate {
             key: chosen.then(|| RequestKey::Event { account: account.clone(), id }),
@@ -305,23 +365,12 @@ impl Candidate {
     fn decide(self, begun: Begun) -> Decision {
         match begun {
             Begun::New => Decision::Take(self),
-            Begun::Unfinished => Decision::Take(Self { novelty: Novelty::PerhapsRepeated, ..self }),
+            Begun::Unfinished { .. } => {
+                Decision::Take(Self { novelty: Novelty::PerhapsRepeated, ..self })
+            }
             // Whatever the second one says: the same id is the same event.
             Begun::Done { .. } | Begun::Conflict => Decision::Repeat(self.event.id),
-            Begun::InProgress => {
-                let error = FieldError::new("/id", "this event is being accepted right now");
-                Decision::Refuse(vec![error])
-            }
-        }
-    }
-}
-
-impl Decision {
-    fn answer(&self) -> Answer {
-        match self {
-            Self::Take(candidate) => Answer::Accepted { id: candidate.event.id, duplicate: false },
-            Self::Repeat(id) => Answer::Accepted { id: *id, duplicate: true },
-            Self::Refuse(errors) => Answer::Rejected { errors: errors.clone() },
+            Begun::InProgress => Decision::Busy,
         }
     }
 }
@@ -342,6 +391,13 @@ fn new_id(now: Timestamp) -> EventId {
     // Fails only where the system has no source of randomness at all, and then nothing here is safe.
     getrandom::fill(&mut random).expect("the system gives random bytes");
     EventId::from_parts(now, random)
+}
+
+/// Differs from every other one, so that the ids made of it do.
+fn random_mark() -> String {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).expect("the system gives random bytes");
+    uuid::Builder::from_random_bytes(random).into_uuid().simple().to_string()
 }
 
 fn fingerprint(body: &[u8]) -> String {

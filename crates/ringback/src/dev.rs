@@ -34,7 +34,7 @@ pub(crate) async fn run(given: Given) -> Result<(), Failure> {
 }
 
 fn welcome(address: SocketAddr, key: &Secret, data_dir: &str) -> String {
-    let url = format!("http://{address}");
+    let url = format!("http://{}", reachable(address));
     let key = key.reveal();
     let curl = |path: &str, body: &str| {
         format!(
@@ -62,6 +62,14 @@ fn welcome(address: SocketAddr, key: &Secret, data_dir: &str) -> String {
          What became of it: ringback deliveries list (from this directory it finds the key by itself).\n\
          The API: {url}/openapi.json\n\n"
     )
+}
+
+/// Where this machine reaches an address that is listened on: "all addresses" is none to send to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 /// Prints each request and answers 204.

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ringback_core::secret::Secret;
 use ringback_store::MasterKey;
 
@@ -20,6 +20,13 @@ pub(crate) const ADMIN_KEY_FILE: &str = "admin-key";
 /// If it can't be read or written, or is no key.
 pub(crate) fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
     let path = data_dir.join("master-key");
+    if ringback_sqlite::exists(data_dir) && !path.exists() {
+        bail!(
+            "master_key: {} is missing, and the database beside it was written with the key in it; put it back, or \
+             give the key by RINGBACK_MASTER_KEY",
+            path.display()
+        );
+    }
     let text = read_or_make(&path, || {
         let mut random = [0; 32];
         getrandom::fill(&mut random).context("no random bytes to be had")?;
@@ -57,20 +64,27 @@ fn read_or_make(
     }
     let secret = make()?;
     write(path, &secret).with_context(|| format!("{} can't be written", path.display()))?;
-    Ok(secret)
+    // Not what was made here, but what is there now.
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("{} can't be read", path.display()))?;
+    Ok(Secret::new(text))
 }
 
-/// Whole or not at all: under another name first, on the disk, then renamed.
+/// Whole or not at all: under another name first, on the disk, then under its own, unless another process was quicker.
 fn write(path: &Path, secret: &Secret) -> std::io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let unfinished = path.with_extension("new");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let unfinished = path.with_extension(format!("{}.new", std::process::id()));
     let mut file =
         File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{}", secret.reveal())?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(directory)?.sync_all()
+    let linked = fs::hard_link(&unfinished, path);
+    fs::remove_file(&unfinished)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(directory)?.sync_all(),
+    }
 }
 
 #[cfg(test)]

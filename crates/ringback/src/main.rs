@@ -6,6 +6,7 @@ mod dev;
 mod exit;
 mod health;
 mod housekeeping;
+mod http;
 mod key_files;
 mod process;
 mod serve;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
         }
     };
+    raise_open_files_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::Other(error.into()).report(),
@@ -66,4 +68,12 @@ fn main() -> ExitCode {
     // A blocked name look-up must not keep the process: everything that matters has been waited for.
     runtime.shutdown_background();
     ended
+}
+
+/// A worker holds many connections at once; running out of file handles would look like the endpoints' failure.
+fn raise_open_files_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        // Logs are not set up yet, and it is no reason not to work.
+        eprintln!("ringback: the limit of open files stays as it is: {error}");
+    }
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use ringback_api::Keys;
 use ringback_console::Console;
 use ringback_ingest::Ingest;
@@ -22,13 +21,11 @@ use tokio::net::TcpListener;
 
 use crate::exit::Failure;
 use crate::settings::Settings;
-use crate::{health, housekeeping, key_files};
+use crate::{health, housekeeping, http, key_files};
 
 /// How long stopping may take in all.
 const GRACE: Duration = Duration::from_secs(30);
-/// Of which HTTP requests under way get this much: a live stream would take for ever.
-const HTTP_GRACE: Duration = Duration::from_secs(3);
-/// And deliveries under way this much.
+/// Of which deliveries under way get this much.
 const DRAIN: Duration = Duration::from_secs(25);
 
 /// The parts of a process, opened and not yet running.
@@ -81,11 +78,12 @@ impl Process {
             ca_files: settings.ca_files.clone(),
         };
         let sender = Sender::new(sender).map_err(|error| Failure::Usage(error.into()))?;
-        let database = Database::open(&settings.data_dir).await?;
+        // Before the database is there: one that is there was written with a key, and another would not open it.
         let master_key = match &settings.master_key {
             Some(key) => key.clone(),
             None => key_files::master_key(&settings.data_dir).map_err(Failure::Unavailable)?,
         };
+        let database = Database::open(&settings.data_dir).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let queue = ringback_broker::embedded::Embedded::open(database.clone(), clock.clone())
             .await
@@ -178,7 +176,7 @@ impl Listening {
         supervisor.start("worker", keeping(needed.clone(), worker));
 
         let router = ringback_api::with_fallbacks(process.router().merge(extra));
-        let http = serve_http(listener, router, stopping.clone());
+        let http = http::serve(listener, router, stopping.clone());
         supervisor.start("http", keeping(needed.clone(), http));
 
         let retention = process.settings.retention;
@@ -215,29 +213,4 @@ async fn keeping<T>(needed: Arc<RequestOnDrop>, run: impl Future<Output = T>) ->
     let ended = run.await;
     drop(needed);
     ended
-}
-
-async fn serve_http(
-    listener: TcpListener,
-    router: Router,
-    stopping: Shutdown,
-) -> Result<(), std::io::Error> {
-    // Small answers must not wait for more to send (Nagle's algorithm).
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY can't be set");
-        }
-    });
-    let asked = stopping.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { asked.requested().await })
-        .into_future();
-    let too_long = async {
-        stopping.requested().await;
-        tokio::time::sleep(HTTP_GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = too_long => Ok(()),
-    }
 }

@@ -1,6 +1,7 @@
 //! The file: opening it, reading from it, and the connection that writes.
 
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,14 @@ impl Database {
     /// [`Error::InUse`] if another process has it, [`Error::Directory`] if it can't be made or written.
     pub async fn open(directory: &Path) -> Result<Arc<Self>, Error> {
         let in_directory = |source| Error::Directory { path: directory.to_owned(), source };
-        std::fs::create_dir_all(directory).map_err(in_directory)?;
+        // For its owner alone: events are in it.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(in_directory)?;
         let lock = lock(directory)?;
-        let file = directory.join("ringback.db");
+        let file = directory.join(FILE);
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
@@ -105,6 +111,15 @@ impl Database {
     pub(crate) fn take_participants(&self) -> Participants {
         std::mem::take(&mut self.participants.lock().expect("nobody panics holding it"))
     }
+}
+
+/// The database's name in its directory.
+const FILE: &str = "ringback.db";
+
+/// Whether there is a database in a directory.
+#[must_use]
+pub fn exists(directory: &Path) -> bool {
+    directory.join(FILE).exists()
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {

@@ -18,7 +18,7 @@ mod script;
 mod thread;
 mod writer;
 
-pub use database::Database;
+pub use database::{Database, exists};
 pub use error::{Cause, Error};
 pub use script::{Script, Values};
 pub use writer::{Participant, Rank, Wake};

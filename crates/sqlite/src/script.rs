@@ -70,6 +70,10 @@ pub(crate) fn transaction(
     write: impl FnOnce(&mut Script<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut script = Script::new(connection);
+    // The last one could neither be finished nor undone: nothing can begin before it is.
+    if !connection.is_autocommit() {
+        script.run("ROLLBACK", |_| {})?;
+    }
     // IMMEDIATE: it is going to write, and must not find out half-way that it may not.
     script.run("BEGIN IMMEDIATE", |_| {})?;
     let written = write(&mut script).and_then(|()| script.run("COMMIT", |_| {}));

@@ -51,8 +51,15 @@ impl Gate {
         self.limit
     }
 
-    /// A place, if one is free or will be soon; none: put it off.
-    pub(crate) async fn admit(self: &Arc<Self>) -> Option<Place> {
+    /// A place, if one is free or will be soon; none: put it off. `room` is how many more dispatches the worker could
+    /// hold.
+    pub(crate) async fn admit(self: &Arc<Self>, room: usize) -> Option<Place> {
+        // However many callbacks hang and however much they may have under way, together they never fill the worker:
+        // none may hold more than half of what is left, so something is always left.
+        let under_way = self.limit.get() as usize - self.places.available_permits();
+        if under_way > room / 2 {
+            return None;
+        }
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Some(self.place(permit));
         }
@@ -112,6 +119,8 @@ impl Drop for Counted<'_> {
 mod tests {
     use super::*;
 
+    const ROOM: usize = 1_000;
+
     fn gate(limit: u32) -> Arc<Gate> {
         Arc::new(Gate::new(NonZeroU32::new(limit).expect("not zero")))
     }
@@ -119,38 +128,49 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_than_the_limit_are_under_way() {
         let gate = gate(2);
-        let first = gate.admit().await.expect("free");
-        let _second = gate.admit().await.expect("free");
-        assert!(gate.admit().await.is_none());
+        let first = gate.admit(ROOM).await.expect("free");
+        let _second = gate.admit(ROOM).await.expect("free");
+        assert!(gate.admit(ROOM).await.is_none());
         drop(first);
-        assert!(gate.admit().await.is_some());
+        assert!(gate.admit(ROOM).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn short_wait_is_waited_for() {
         let gate = gate(1);
-        let place = gate.admit().await.expect("free");
+        let place = gate.admit(ROOM).await.expect("free");
         let later = async {
             tokio::time::advance(PATIENCE / 2).await;
             drop(place);
         };
-        let (admitted, ()) = tokio::join!(gate.admit(), later);
+        let (admitted, ()) = tokio::join!(gate.admit(ROOM), later);
         assert!(admitted.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_an_endpoint_that_hangs() {
         let gate = gate(1);
-        let hanging = gate.admit().await.expect("free");
-        assert!(gate.admit().await.is_none(), "waited in vain");
+        let hanging = gate.admit(ROOM).await.expect("free");
+        assert!(gate.admit(ROOM).await.is_none(), "waited in vain");
         let before = Instant::now();
-        assert!(gate.admit().await.is_none());
+        assert!(gate.admit(ROOM).await.is_none());
         assert_eq!(before.elapsed(), Duration::ZERO, "does not wait where another did in vain");
         tokio::time::advance(Duration::from_secs(30)).await;
         drop(hanging);
-        let _again = gate.admit().await.expect("free");
+        let _again = gate.admit(ROOM).await.expect("free");
         let before = Instant::now();
-        assert!(gate.admit().await.is_none(), "requests that take 30 s are not waited for");
+        assert!(gate.admit(ROOM).await.is_none(), "requests that take 30 s are not waited for");
         assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn nobody_holds_more_than_half_of_what_is_left() {
+        let gate = gate(100);
+        let mut places = Vec::new();
+        for _ in 0..=5 {
+            places.push(gate.admit(10).await.expect("there is room"));
+        }
+        assert!(gate.admit(10).await.is_none(), "six are under way, and there is room for ten");
+        assert!(gate.admit(12).await.is_some());
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ringback_broker::{Broker, Delayed, Message};
+use ringback_broker::{Broker, Delayed, Message, Receipt};
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery, DeliveryState, WaitReason};
 use ringback_core::dispatch::Novelty;
@@ -29,6 +29,7 @@ use crate::directory::{Directory, Entry, Listing};
 use crate::request::Request;
 use crate::sender::{Exchange, Sender};
 use crate::worker::Ports;
+use tokio::sync::Semaphore;
 
 /// A fan-out over more targets is split, so that no message takes long and several workers share it.
 const TARGETS_MAX: usize = 16;
@@ -39,6 +40,9 @@ const SHOWN_AS_UNDER_WAY_AFTER: Duration = Duration::from_secs(1);
 /// A claim outlives its attempt by this: the time to record it, even on a bad day.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
+/// How long the dispatches of a message that made the worker panic stay away.
+const TAKEN_APART_FOR: Duration = Duration::from_secs(60);
+
 /// What every bundle goes through.
 pub(crate) struct Pipeline {
     broker: Arc<dyn Broker>,
@@ -47,6 +51,7 @@ pub(crate) struct Pipeline {
     clock: Arc<dyn Clock>,
     directory: Directory,
     sender: Sender,
+    room: Arc<Semaphore>,
     /// Once requested, what can't be done now is left to the next process.
     shutdown: Shutdown,
 }
@@ -70,7 +75,12 @@ struct Job {
 pub(crate) type Room = tokio::sync::OwnedSemaphorePermit;
 
 impl Pipeline {
-    pub(crate) fn new(ports: &Ports, sender: Sender, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(
+        ports: &Ports,
+        sender: Sender,
+        room: Arc<Semaphore>,
+        shutdown: Shutdown,
+    ) -> Self {
         Self {
             broker: ports.broker.clone(),
             store: ports.store.clone(),
@@ -78,6 +88,7 @@ impl Pipeline {
             clock: ports.clock.clone(),
             directory: Directory::new(ports.store.clone()),
             sender,
+            room,
             shutdown,
         }
     }
@@ -106,6 +117,28 @@ impl Pipeline {
         if let Err(error) = self.idempotency.forget(&claimed).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "claims are left to expire");
         }
+        Ok(())
+    }
+
+    /// Takes a message apart that made the worker panic, which is a bug: each of its dispatches comes again for itself,
+    /// so that the one that brings it about takes nobody along; after a while, so that it does not keep the machine
+    /// busy.
+    ///
+    /// # Errors
+    /// [`Stopped`]: it is not acked.
+    pub(crate) async fn take_apart(
+        &self,
+        dispatches: Vec<Dispatch>,
+        receipt: Receipt,
+    ) -> Result<(), Stopped> {
+        let due = self.clock.now() + TAKEN_APART_FOR;
+        let apart: Vec<_> = dispatches
+            .into_iter()
+            .map(|dispatch| Dispatch { novelty: Novelty::PerhapsRepeated, ..dispatch })
+            .map(|dispatch| Delayed { due, dispatch })
+            .collect();
+        self.insist("publish the parts", || self.broker.publish_after(apart.clone())).await?;
+        self.broker.ack(receipt);
         Ok(())
     }
 
@@ -231,7 +264,7 @@ impl Pipeline {
         if let CallbackState::Disabled(_) = entry.callback.state {
             return self.cancel(&job, CancelReason::CallbackDisabled).await;
         }
-        let Some(place) = entry.gate.admit().await else {
+        let Some(place) = entry.gate.admit(self.room.available_permits()).await else {
             return self.put_off(&job, WaitReason::Concurrency).await;
         };
         let attempt = self.attempt(&job, entry).await?;
@@ -244,6 +277,12 @@ impl Pipeline {
     async fn put_off(&self, job: &Job, waits: WaitReason) -> Result<(), Stopped> {
         let target = job.target.deferred();
         let due = self.clock.now() + put_off_by(target.deferrals);
+        // It may come back before the rest of its bundle is done, which its claim is kept for.
+        if let Some(fence) = job.fence
+            && let Err(error) = self.idempotency.forget(&[(job.key, fence)]).await
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a claim is left to expire");
+        }
         self.publish_after(job, target, due).await?;
         let state = DeliveryState::Pending { next_attempt_at: due, waits: Some(waits) };
         self.record(vec![self.delivery(job, state, job.attempts_before(), None)]).await
@@ -406,7 +445,10 @@ const HELD_WAIT_MAX: Duration = Duration::from_secs(5);
 impl Job {
     /// Whether an equal dispatch may have been at work before this one.
     fn may_be_recorded(&self) -> bool {
-        self.novelty == Novelty::PerhapsRepeated || self.target.position.attempt.get() > 1
+        // What was put off may have been sent meanwhile, by hand.
+        self.novelty == Novelty::PerhapsRepeated
+            || self.target.position.attempt.get() > 1
+            || self.target.deferrals > 0
     }
 
     /// Whether nothing is left to do, says the history.

@@ -48,7 +48,9 @@ impl Request {
         let mut header =
             |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
         header("user-agent", USER_AGENT.to_owned());
-        header("accept", "*/*".to_owned());
+        if !callback.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept")) {
+            header("accept", "*/*".to_owned());
+        }
         if let Some(body) = &body {
             header("content-type", body.content_type.to_owned());
         }

@@ -72,8 +72,10 @@ pub(crate) struct Exchange {
 
 /// A connection that takes longer is no connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence of this length ends an attempt whose callback allows more time in all.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Silence of this length ends an attempt; no callback can allow more. Within it, the callback's own timeout decides.
+const READ_TIMEOUT: Duration = *ringback_core::callback::TIMEOUT_RANGE.end();
+/// Connections kept for the next request to the same host.
+const IDLE_CONNECTIONS_MAX: usize = 64;
 /// How long the body of an answer is waited for: the status has decided already, the body is for people to read.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 /// How much of the response's headers is kept.
@@ -97,6 +99,7 @@ impl Sender {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tls_certs_only(trusted(&settings.ca_files)?)
             .build()
             .map_err(InvalidCaFile::Refused)?;
@@ -166,7 +169,13 @@ async fn read(mut answer: reqwest::Response, now: Timestamp) -> Exchange {
     let mut body_truncated = false;
     // To its end if it is short: a connection with an unread answer can't be used again.
     let reading = async {
-        while let Ok(Some(chunk)) = answer.chunk().await {
+        loop {
+            let chunk = match answer.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return,
+                // It breaks off: the rest is missing.
+                Err(_) => break body_truncated = true,
+            };
             let room = RESPONSE_BODY_BYTES_MAX - body.len();
             if chunk.len() > room {
                 body.extend_from_slice(&chunk[..room]);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ringback_broker::{Broker, Delayed, Message};
-use ringback_core::dispatch::Novelty;
+use ringback_broker::{Broker, Message};
 use ringback_idempotency::Idempotency;
 use ringback_runtime::{Clock, Shutdown, TaskGroup};
 use ringback_store::Store;
@@ -46,7 +45,6 @@ impl Default for WorkerSettings {
 /// Takes messages off the queue and delivers them.
 pub struct Worker {
     broker: Arc<dyn Broker>,
-    clock: Arc<dyn Clock>,
     pipeline: Arc<Pipeline>,
     settings: WorkerSettings,
     room: Arc<Semaphore>,
@@ -59,14 +57,10 @@ impl Worker {
     #[must_use]
     pub fn new(settings: WorkerSettings, ports: &Ports, sender: Sender) -> Self {
         let give_up = Shutdown::new();
-        Self {
-            broker: ports.broker.clone(),
-            clock: ports.clock.clone(),
-            pipeline: Arc::new(Pipeline::new(ports, sender, give_up.clone())),
-            room: Arc::new(Semaphore::new(settings.dispatches_max as usize)),
-            settings,
-            give_up,
-        }
+        let room = Arc::new(Semaphore::new(settings.dispatches_max as usize));
+        let pipeline = Pipeline::new(ports, sender, room.clone(), give_up.clone());
+        let pipeline = Arc::new(pipeline);
+        Self { broker: ports.broker.clone(), pipeline, room, settings, give_up }
     }
 
     /// Works until asked to stop, then finishes what is under way or hands it back.
@@ -103,8 +97,6 @@ impl Worker {
 
     fn deliver(&self, message: Message, room: Room) -> impl Future<Output = ()> + Send + use<> {
         let pipeline = self.pipeline.clone();
-        let broker = self.broker.clone();
-        let clock = self.clock.clone();
         async move {
             let receipt = message.receipt;
             let dispatches = message.dispatches.clone();
@@ -112,22 +104,12 @@ impl Worker {
             if delivered.is_ok() {
                 return;
             }
-            // A bug. What was on its way comes again, each for itself, so that the one that brings it about takes
-            // nobody along; after a while, so that it does not keep the machine busy.
             tracing::error!(
-                "a dispatch made the worker panic: its message is taken apart and comes again in 60 s"
+                dispatches = dispatches.len(),
+                "a dispatch made the worker panic: its message is taken apart and comes again in a minute"
             );
-            let due = clock.now() + Duration::from_secs(60);
-            let apart = dispatches.into_iter().map(|mut dispatch| {
-                dispatch.novelty = Novelty::PerhapsRepeated;
-                Delayed { due, dispatch }
-            });
-            for one in apart {
-                if broker.publish_after(vec![one]).await.is_err() {
-                    return;
-                }
-            }
-            broker.ack(receipt);
+            // Stopped: it is not acked, and comes again at the next start.
+            let _comes_again = pipeline.take_apart(dispatches, receipt).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! URI templates, all four levels of RFC 6570.
 //!
 //! Written here although a kept library exists: what is expanded is other people's data, and iri-string 0.7.14 panics
-//! on it (`{x:2}` with `ééé`), as it does on templates that a user can save (`{x:99999}`, `%aé`).
+//! on it (`{+x:3}` with `éééé`), as it does on templates that a user can save (`{x:99999}`, `%aé`).
 
 mod expansion;
 

@@ -25,6 +25,7 @@ pub(super) struct Requests {
 #[derive(Debug)]
 struct Request {
     fingerprint: String,
+    mark: String,
     expires: Timestamp,
     phase: Phase,
     /// The number of its last change.
@@ -71,6 +72,7 @@ pub(super) enum Known {
 pub(super) struct Beginning<'a> {
     pub key: &'a Arc<str>,
     pub fingerprint: &'a str,
+    pub mark: &'a str,
     pub expires: Timestamp,
     pub now: Timestamp,
 }
@@ -87,7 +89,7 @@ pub(super) struct Change {
 /// What a change does to the row.
 #[derive(Debug)]
 pub(super) enum Write {
-    Put { fingerprint: String, answer: Option<String>, expires: Timestamp },
+    Put { fingerprint: String, mark: String, answer: Option<String>, expires: Timestamp },
     Remove,
 }
 
@@ -123,11 +125,12 @@ impl Requests {
             Phase::InProgress { since } if now.since(*since) < IN_PROGRESS_MAX => Begun::InProgress,
             Phase::InProgress { since } => {
                 *since = now;
-                Begun::Unfinished
+                Begun::Unfinished { mark: request.mark.clone() }
             }
             Phase::Open => {
-                self.start(beginning, row);
-                Begun::Unfinished
+                let mark = request.mark.clone();
+                self.start(Beginning { mark: &mark, ..beginning }, row);
+                Begun::Unfinished { mark }
             }
             Phase::Done { answer } => Begun::Done { answer: answer.clone() },
         })
@@ -141,11 +144,13 @@ impl Requests {
             Some(stored) if stored.fingerprint != beginning.fingerprint => Begun::Conflict,
             Some(Stored { answer: Some(answer), .. }) => Begun::Done { answer },
             // Nobody of this process works on it, or it would be in memory.
-            Some(Stored { answer: None, .. }) => Begun::Unfinished,
+            Some(Stored { answer: None, mark, .. }) => Begun::Unfinished { mark },
         };
-        match begun {
+        match &begun {
             Begun::New => self.start(beginning, Row::Absent),
-            Begun::Unfinished => self.start(beginning, Row::Present),
+            Begun::Unfinished { mark } => {
+                self.start(Beginning { mark, ..beginning }, Row::Present);
+            }
             Begun::InProgress | Begun::Done { .. } | Begun::Conflict => {
                 self.live.remove(beginning.key);
             }
@@ -186,6 +191,7 @@ impl Requests {
             };
             let put = |answer| Write::Put {
                 fingerprint: request.fingerprint.clone(),
+                mark: request.mark.clone(),
                 answer,
                 expires: request.expires,
             };
@@ -253,6 +259,7 @@ impl Requests {
         self.last_version += 1;
         let request = Request {
             fingerprint: beginning.fingerprint.to_owned(),
+            mark: beginning.mark.to_owned(),
             expires: beginning.expires,
             phase,
             version: self.last_version,
@@ -310,7 +317,7 @@ mod tests {
 
     fn begin(requests: &mut Requests, key: &Arc<str>) -> Begun {
         let expires = Timestamp::from_ms(1_000_000);
-        let beginning = Beginning { key, fingerprint: "x", expires, now: NOW };
+        let beginning = Beginning { key, fingerprint: "x", mark: "mark", expires, now: NOW };
         match requests.begin(beginning) {
             Known::Begun(begun) => begun,
             Known::AskDisk => requests.looked_up(beginning, None),

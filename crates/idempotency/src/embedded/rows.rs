@@ -10,6 +10,7 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS request_key (
         key TEXT PRIMARY KEY,
         fingerprint TEXT NOT NULL,
+        mark TEXT NOT NULL,
         answer TEXT,
         expires_ms INTEGER NOT NULL
     ) WITHOUT ROWID;
@@ -19,6 +20,7 @@ const SCHEMA: &str = "
 #[derive(Debug)]
 pub(super) struct Stored {
     pub fingerprint: String,
+    pub mark: String,
     pub answer: Option<String>,
     pub expires: Timestamp,
 }
@@ -29,15 +31,16 @@ pub(super) async fn set_up(connection: &mut SqliteConnection) -> Result<(), sqlx
 }
 
 pub(super) async fn find(readers: &SqlitePool, key: &str) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query("SELECT fingerprint, answer, expires_ms FROM request_key WHERE key = $1")
+    sqlx::query("SELECT fingerprint, mark, answer, expires_ms FROM request_key WHERE key = $1")
         .bind(key)
         .fetch_optional(readers)
         .await?
         .map(|row| {
             Ok(Stored {
                 fingerprint: row.try_get(0)?,
-                answer: row.try_get(1)?,
-                expires: Timestamp::from_ms(row.try_get(2)?),
+                mark: row.try_get(1)?,
+                answer: row.try_get(2)?,
+                expires: Timestamp::from_ms(row.try_get(3)?),
             })
         })
         .transpose()
@@ -45,15 +48,16 @@ pub(super) async fn find(readers: &SqlitePool, key: &str) -> Result<Option<Store
 
 pub(super) fn write(script: &mut Script<'_>, changes: &[Change]) -> Result<(), Error> {
     const PUT: &str =
-        "INSERT INTO request_key (key, fingerprint, answer, expires_ms) VALUES (?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint,
+        "INSERT INTO request_key (key, fingerprint, mark, answer, expires_ms) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, mark = excluded.mark,
         answer = excluded.answer, expires_ms = excluded.expires_ms";
 
     changes.iter().try_for_each(|Change { key, write, .. }| match write {
-        Write::Put { fingerprint, answer, expires } => script.run(PUT, |values| {
+        Write::Put { fingerprint, mark, answer, expires } => script.run(PUT, |values| {
             values
                 .text(Some(key))
                 .text(Some(fingerprint))
+                .text(Some(mark))
                 .text(answer.as_deref())
                 .number(Some(expires.ms()));
         }),

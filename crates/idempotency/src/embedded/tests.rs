@@ -63,7 +63,7 @@ impl EmbeddedHarness {
     }
 
     async fn begin(&self, key: &str) -> Begun {
-        let begun = self.running().store.begin(&header(key), "x", KEEP).await;
+        let begun = self.running().store.begin(&header(key), "x", KEEP, "mark").await;
         begun.expect("begun")
     }
 }
@@ -100,7 +100,7 @@ async fn request_whose_handler_was_dropped_is_unfinished_after_a_minute() {
     harness.advance(Duration::from_secs(59)).await;
     assert_eq!(harness.begin("a").await, Begun::InProgress);
     harness.advance(Duration::from_secs(1)).await;
-    assert_eq!(harness.begin("a").await, Begun::Unfinished);
+    assert_eq!(harness.begin("a").await, Begun::Unfinished { mark: "mark".to_owned() });
     assert_eq!(harness.begin("a").await, Begun::InProgress, "the repeat has it now");
 }
 
@@ -117,7 +117,7 @@ async fn expired_keys_are_deleted_in_steps_and_others_stay() {
     assert_eq!(running.store.expire().await.expect("expired"), EXPIRE_STEP + 20);
     assert_eq!(running.store.expire().await.expect("expired"), 0);
     assert_eq!(running.rows().await, 1);
-    assert_eq!(harness.begin("later").await, Begun::Unfinished);
+    assert_eq!(harness.begin("later").await, Begun::Unfinished { mark: "mark".to_owned() });
 }
 
 #[tokio::test]
@@ -126,6 +126,6 @@ async fn nothing_is_begun_after_the_writer_stopped() {
     let running = harness.running.take().expect("it was started");
     let store = Arc::clone(&running.store);
     running.stop().await;
-    assert!(store.begin(&header("a"), "x", KEEP).await.is_err());
+    assert!(store.begin(&header("a"), "x", KEEP, "mark").await.is_err());
     assert!(store.ready().await.is_err());
 }
