@@ -225,3 +225,27 @@ async fn changed_callback_counts_from_the_answer_on() {
     let event = ringback.api.send(&event("COMMENT_CREATED")).await;
     assert_eq!(ringback.api.list(&format!("/v1/deliveries?event={event}")).await, [] as [Value; 0]);
 }
+
+#[tokio::test]
+async fn disabling_a_callback_cancels_what_waits_for_it_and_says_so() {
+    let ringback = Ringback::start().await;
+    let receiver = Receiver::start().await.expect("a port");
+    receiver.on_others(ringback_testkit::Behaviour::status(500));
+    let slow_retry = json!({"retry": {"delay_seconds": 3600}});
+    let id =
+        ringback.api.create_callback(&with(callback(&receiver.url("/hook")), slow_retry)).await;
+    let sent = ringback.api.send(&event("COMMENT_CREATED")).await;
+    ringback.api.delivery_when(&sent, |delivery| delivery["waits_for"] == "retry").await;
+
+    let path = format!("/v1/callbacks/{id}");
+    ringback.api.patch(&path, &json!({"enabled": false})).await.expect(200);
+    let cancelled = ringback.api.settled_delivery(&sent).await;
+    assert_eq!(cancelled["status"], "cancelled");
+    assert_eq!(cancelled["cancel_reason"], "callback_disabled");
+
+    // Enabled again it gets what comes, and not what was cancelled.
+    ringback.api.patch(&path, &json!({"enabled": true})).await.expect(200);
+    let next = ringback.api.send(&event("COMMENT_CREATED")).await;
+    ringback.api.delivery_when(&next, |delivery| delivery["waits_for"] == "retry").await;
+    assert_eq!(receiver.total(), 2);
+}

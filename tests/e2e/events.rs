@@ -72,6 +72,26 @@ async fn idempotency_key_gives_the_stored_answer_and_refuses_another_body() {
 }
 
 #[tokio::test]
+async fn equal_idempotency_keys_of_two_callers_are_two_events() {
+    let ringback = Ringback::start().await;
+    let receiver = Receiver::start().await.expect("a port");
+    ringback.api.create_callback(&callback(&receiver.url("/hook"))).await;
+    let acme = ringback.api.with_key(&ringback.api.create_key(Some("acme")).await);
+    let body = with(event("FIRST"), json!({"account": "acme"}));
+    let mut ids = Vec::new();
+    for api in [&ringback.api, &acme] {
+        let headers = [("idempotency-key", "k-1")];
+        let request = api.request(Method::POST, "/v1/events", Some(body.to_string()), &headers);
+        ids.push(text(&request.await.expect("an answer").expect(202)["id"]));
+    }
+    assert_ne!(ids[0], ids[1]);
+    for id in &ids {
+        assert_eq!(ringback.api.settled_delivery(id).await["status"], "delivered");
+    }
+    assert_eq!(receiver.total(), 2);
+}
+
+#[tokio::test]
 async fn repeats_are_recognised_after_a_kill() {
     let mut ringback = Ringback::start().await;
     let receiver = Receiver::start().await.expect("a port");

@@ -6,13 +6,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ringback_api::{Caller, FieldError, JsonBody, PathId, Problem, Query};
+use ringback_api::{Caller, FieldError, JsonBody, PageAnswer, PageQuery, PathId, Problem, Query};
 use ringback_core::ApiKeyId;
 use ringback_core::secret::Secret;
-use ringback_store::{ApiKey, KeyHash, Scope};
+use ringback_store::{ApiKey, Cursor, KeyHash, Page, Scope};
 
 use crate::state::{Console, random};
-use crate::wire::api_key::{ApiKeyAnswer, ApiKeyList, MadeApiKey, NewApiKey};
+use crate::wire::api_key::{ApiKeyAnswer, MadeApiKey, NewApiKey};
 
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
@@ -52,17 +52,31 @@ pub(crate) async fn create(
 /// List keys, newest first.
 #[utoipa::path(
     get, path = "/v1/api-keys", tag = "api keys",
-    responses((status = 200, description = "All keys", body = ApiKeyList), Problem)
+    params(
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "50 unless given"),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page", body = PageAnswer<ApiKeyAnswer>), Problem)
 )]
 pub(crate) async fn list(
     State(console): State<Console>,
     caller: Caller,
-    query: Query,
-) -> Result<Json<ApiKeyList>, Problem> {
+    mut query: Query,
+) -> Result<Json<PageAnswer<ApiKeyAnswer>>, Problem> {
     caller.require_instance()?;
+    let asked = PageQuery::take(&mut query)?;
     query.end()?;
+    // There are few, and all of them are in memory anyway: pages are cut here and not in the store.
     let keys = console.store.api_keys().await?;
-    Ok(Json(ApiKeyList { data: keys.iter().map(ApiKeyAnswer::of).collect(), next_cursor: None }))
+    let place = |key: &ApiKey| Cursor { at: key.created_at, id: key.id.to_string() };
+    let before = |key: &ApiKey, cursor: &Cursor| {
+        (key.created_at, key.id.to_string()) < (cursor.at, cursor.id.clone())
+    };
+    let mut left =
+        keys.into_iter().filter(|key| asked.after.as_ref().is_none_or(|after| before(key, after)));
+    let items: Vec<_> = left.by_ref().take(asked.limit).collect();
+    let next = left.next().and(items.last().map(place));
+    Ok(Json(PageAnswer::of(Page { items, next }, |key| ApiKeyAnswer::of(&key))))
 }
 
 /// Remove a key: it opens nothing from now on.

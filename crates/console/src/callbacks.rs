@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringback_api::{Caller, JsonBody, PageAnswer, PageQuery, PathId, Problem, Query};
 use ringback_core::callback::{Callback, CallbackState};
+use ringback_core::delivery::CancelReason;
 use ringback_core::signature::SigningSecret;
 use ringback_core::{Account, CallbackId, Timestamp};
 use ringback_store::CallbackQuery;
@@ -126,7 +127,7 @@ pub(crate) async fn change(
 
 /// Remove a callback.
 ///
-/// Its history stays; its deliveries that are under way are cancelled, each when its next attempt is due.
+/// Its history stays; its deliveries that are under way are cancelled.
 #[utoipa::path(
     delete, path = "/v1/callbacks/{id}", tag = "callbacks",
     params(("id" = String, Path, format = "uuid")),
@@ -139,6 +140,7 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let callback = own(&console, &caller, id).await?;
     if console.store.delete_callback(callback.id, console.clock.now()).await? {
+        cancel_pending(&console, callback.id, CancelReason::CallbackDeleted).await?;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(unknown())
@@ -192,10 +194,26 @@ async fn update(
         let callback =
             rules.apply(&settings, base_of(stored, updated_at)).map_err(Problem::invalid)?;
         if console.store.update_callback(&callback, read_at).await? {
+            if !callback.state.is_enabled() {
+                cancel_pending(console, callback.id, CancelReason::CallbackDisabled).await?;
+            }
             return Ok(Json(SavedCallback::of(&callback)));
         }
     }
     Err(Problem::conflict("the callback is being changed by others all the time: try again"))
+}
+
+/// Says at once that nothing more is sent. Should the process die before: each is cancelled when its time comes.
+async fn cancel_pending(
+    console: &Console,
+    callback: CallbackId,
+    reason: CancelReason,
+) -> Result<(), Problem> {
+    /// Of one transaction: a few milliseconds of the writer's time.
+    const STEP: usize = 500;
+    let now = console.clock.now();
+    while console.store.cancel_pending(callback, reason, now, STEP).await? == STEP {}
+    Ok(())
 }
 
 fn base_of(stored: Callback, updated_at: Timestamp) -> Base {

@@ -59,6 +59,7 @@ macro_rules! store_conformance {
             events_are_filtered_by_each_field_and_all_together,
             deliveries_are_filtered_by_each_field_and_all_together,
             pages_stay_right_while_items_are_added,
+            pending_deliveries_of_one_callback_are_cancelled_and_stay_so,
             retention_deletes_in_steps_and_all_that_belongs_together,
             retention_keeps_what_is_pending_and_is_not_stopped_by_it,
             ready_store_says_so,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
 };
@@ -106,6 +106,19 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`Error`] if it can't be written.
     async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error>;
+
+    /// Marks the pending deliveries to a callback as cancelled: at most `limit`, in one short transaction. Returns how
+    /// many. What the queue still holds of them finds them settled when its time comes.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn cancel_pending(
+        &self,
+        callback: CallbackId,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error>;
 
     /// What is recorded of deliveries; those not known are left out.
     ///

@@ -71,6 +71,11 @@ pub(crate) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (delivery_id, numbe
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
      ON CONFLICT (delivery_id, number) DO NOTHING";
 
+/// The rows are found along the index of what is undelivered.
+pub(crate) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 \
+     WHERE id IN (SELECT id FROM delivery WHERE status = 'pending' AND callback_id = $3 LIMIT $4)";
+
 // History, deleted.
 
 /// Does not look at the events before it that have a pending delivery again and again in the transaction: it is read

@@ -13,7 +13,7 @@ mod values;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
 };
@@ -184,6 +184,20 @@ impl Store for SqliteStore {
 
     fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>> {
         self.recorder.live_attempts()
+    }
+
+    async fn cancel_pending(
+        &self,
+        callback: CallbackId,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let database = Arc::clone(&self.database);
+        self.to_the_end(async move {
+            retention::cancel_pending(&database, callback, reason, now, limit).await
+        })
+        .await
     }
 
     async fn delete_history(

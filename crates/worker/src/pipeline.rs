@@ -356,6 +356,7 @@ impl Pipeline {
             let disable =
                 || self.store.disable_gone_callback(callback.id, callback.updated_at, now);
             self.insist("disable a callback that is gone", disable).await?;
+            self.cancel_others(callback, now).await?;
             tracing::warn!(callback = %callback.id, "disabled: its endpoint answered 410 Gone");
         }
         tracing::debug!(
@@ -369,6 +370,16 @@ impl Pipeline {
         {
             tracing::debug!(error = &error as &dyn std::error::Error, "the history has to tell it");
         }
+        Ok(())
+    }
+
+    /// The other deliveries to a callback that was disabled just now.
+    async fn cancel_others(&self, callback: &Callback, now: Timestamp) -> Result<(), Stopped> {
+        /// Of one transaction: a few milliseconds of the writer's time.
+        const STEP: usize = 500;
+        let reason = CancelReason::CallbackDisabled;
+        let cancel = || self.store.cancel_pending(callback.id, reason, now, STEP);
+        while self.insist("cancel what waits for a callback that is gone", cancel).await? == STEP {}
         Ok(())
     }
 

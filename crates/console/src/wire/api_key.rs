@@ -42,15 +42,6 @@ pub(crate) struct MadeApiKey {
     pub(crate) about: ApiKeyAnswer,
 }
 
-/// All keys, newest first: there are few, so they come in one page.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ApiKeyList {
-    pub(crate) data: Vec<ApiKeyAnswer>,
-    /// Always null.
-    #[schema(required)]
-    pub(crate) next_cursor: Option<String>,
-}
-
 impl ApiKeyAnswer {
     pub(crate) fn of(key: &ApiKey) -> Self {
         let account = match &key.scope {

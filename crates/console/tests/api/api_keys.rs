@@ -52,3 +52,25 @@ async fn call_without_a_valid_key_is_401_and_says_what_to_send() {
         assert!(!answer.json.to_string().contains("wrong"));
     }
 }
+
+#[tokio::test]
+async fn keys_come_in_pages() {
+    let api = Api::start().await;
+    for number in 0..5 {
+        let new = json!({ "description": number.to_string() });
+        assert_eq!(api.call("POST", "/v1/api-keys", Some(new)).await.status, 201);
+    }
+    let all = api.get("/v1/api-keys").await;
+    let all: Vec<_> =
+        all["data"].as_array().expect("a list").iter().map(|key| &key["id"]).cloned().collect();
+    let mut seen = Vec::new();
+    let mut path = "/v1/api-keys?limit=2".to_owned();
+    loop {
+        let page = api.get(&path).await;
+        seen.extend(page["data"].as_array().expect("a list").iter().map(|key| key["id"].clone()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/api-keys?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, all);
+    assert!(seen.len() >= 5);
+}

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Session;
 use super::answer::{Answer, time};
+use super::client::{All, Query};
 use super::output::{Column, Field, Fit, Form, relative, remark};
 
 /// Manages API keys.
@@ -47,7 +48,7 @@ pub(super) async fn run(keys: ApiKeys, session: &Session) -> anyhow::Result<()> 
     match keys.action {
         Action::Create { account, description } => create(account, description, session).await,
         Action::List => {
-            let list = session.client.whole_list(&["api-keys"]).await?;
+            let list = session.client.list(&["api-keys"], &Query::new(), All).await?;
             session.out.list(&list, &COLUMNS, |key| row(key, session), "No API keys.")
         }
         Action::Remove { id } => {

@@ -186,13 +186,6 @@ impl Client {
         }
     }
 
-    /// A list that comes in one piece.
-    pub(super) async fn whole_list(&self, path: &[&str]) -> anyhow::Result<List> {
-        let text = self.ask(self.request(Method::GET, self.url(path))).await?;
-        let page: Page = serde_json::from_str(&text).with_context(|| self.not_understood())?;
-        Ok(List { items: page.data, rest: Rest::Nothing })
-    }
-
     /// Opens a stream of server-sent events.
     pub(super) async fn stream(&self, path: &[&str]) -> anyhow::Result<Response> {
         let request = self.request(Method::GET, self.url(path));

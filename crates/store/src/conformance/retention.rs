@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringback_core::Event;
-use ringback_core::delivery::{Delivery, DeliveryState};
+use ringback_core::delivery::{CancelReason, Delivery, DeliveryState};
 
 use super::Harness;
 use super::samples::{
@@ -32,6 +32,33 @@ async fn left(store: &Arc<dyn Store>) -> (usize, usize) {
     let events = store.events(&EventQuery::default(), 1_000, None).await.expect("read");
     let deliveries = store.deliveries(&DeliveryQuery::default(), 1_000, None).await.expect("read");
     (events.items.len(), deliveries.items.len())
+}
+
+/// Those of other callbacks, and settled ones, are left alone; and what is written of them afterwards by who did not
+/// know changes nothing.
+pub async fn pending_deliveries_of_one_callback_are_cancelled_and_stay_so(
+    harness: &mut impl Harness,
+) {
+    let store = harness.store();
+    let (_, [delivered, to_cancel]) = record(&*store, 1, pending()).await;
+    let (_, [_, second]) = record(&*store, 2, pending()).await;
+    let event = event(3, "acme", "COMMENT_CREATED");
+    let other = delivery(&event, &callback(3), pending(), 2);
+    store.record(vec![delivery_record(&other, None)]).await.expect("recorded");
+
+    let reason = CancelReason::CallbackDisabled;
+    let cancel = || store.cancel_pending(to_cancel.callback, reason, at(9), 1);
+    let counts = [cancel().await, cancel().await, cancel().await];
+    assert_eq!(counts.map(|count| count.expect("written")), [1, 1, 0]);
+    let state = async |id| store.delivery(id).await.expect("read").expect("there").state;
+    let cancelled = DeliveryState::Cancelled(reason);
+    assert_eq!(state(to_cancel.id).await, cancelled);
+    assert_eq!(state(second.id).await, cancelled);
+    assert_eq!(state(other.id).await, other.state);
+    assert_eq!(state(delivered.id).await, DeliveryState::Delivered);
+
+    store.record(vec![delivery_record(&to_cancel, None)]).await.expect("recorded");
+    assert_eq!(state(to_cancel.id).await, cancelled);
 }
 
 /// At most as many events as asked, the oldest first; with each, its deliveries and their attempts; and none too young.

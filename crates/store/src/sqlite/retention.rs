@@ -1,8 +1,9 @@
-//! History, deleted.
+//! History, changed and deleted afterwards.
 
 use std::sync::Arc;
 
-use ringback_core::Timestamp;
+use ringback_core::delivery::CancelReason;
+use ringback_core::{CallbackId, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
@@ -35,6 +36,24 @@ pub(super) async fn delete_history(
     transaction::begin(&mut writer).await?;
     let deleted = delete_chunks(&mut writer, &found).await;
     transaction::end(&mut writer, deleted.map(Some)).await.map(Option::unwrap_or_default)
+}
+
+pub(super) async fn cancel_pending(
+    database: &Database,
+    callback: CallbackId,
+    reason: CancelReason,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
+    // One statement is a transaction of its own.
+    let cancelled = sqlx::query(sql::CANCEL_PENDING)
+        .bind(reason.as_str())
+        .bind(now.ms())
+        .bind(callback.to_string())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .execute(&mut *database.writer().await)
+        .await?;
+    Ok(usize::try_from(cancelled.rows_affected()).unwrap_or(usize::MAX))
 }
 
 async fn delete_chunks(
