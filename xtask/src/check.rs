@@ -27,7 +27,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         "warnings",
     ]))?;
     show_and_run(
-        cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"),
+        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     println!("all checks passed");
     Ok(())

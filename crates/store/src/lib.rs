@@ -1,6 +1,6 @@
 //! Configuration (callbacks, API keys) and history (events, deliveries, attempts).
 //!
-//! [`Store`] is the port. Adapters stand beside it, each of which runs the same [`conformance`] suite. All SQL of
+//! [`Store`] is the port. Adapters stand beside it, each of which runs the same conformance suite. All SQL of
 //! configuration and history is here, and so is the sealing of secrets: what leaves this crate for a disk is unreadable
 //! without the master key.
 
