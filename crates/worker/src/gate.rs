@@ -25,6 +25,9 @@ pub(crate) struct Gate {
     waiting: AtomicUsize,
     /// How long a request holds its place, averaged over the last few, in microseconds.
     holding_us: AtomicU64,
+    /// When a place was last given back, or taken when all were free: microseconds after `made_at`.
+    last_news_us: AtomicU64,
+    made_at: Instant,
     /// Somebody waited in vain, and no place has become free since: whoever comes now would too.
     stuck: AtomicBool,
 }
@@ -43,6 +46,8 @@ impl Gate {
             limit,
             waiting: AtomicUsize::new(0),
             holding_us: AtomicU64::new(0),
+            last_news_us: AtomicU64::new(0),
+            made_at: Instant::now(),
             stuck: AtomicBool::new(false),
         }
     }
@@ -54,10 +59,10 @@ impl Gate {
     /// A place, if one is free or will be soon; none: put it off. `room` is how many more dispatches the worker could
     /// hold.
     pub(crate) async fn admit(self: &Arc<Self>, room: usize) -> Option<Place> {
-        // However many callbacks hang and however much they may have under way, together they never fill the worker:
-        // none may hold more than half of what is left, so something is always left.
+        // However many callbacks are slow and however much they may have under way, together they never fill the
+        // worker: none of them may hold more than half of what is left, so something is always left.
         let under_way = self.limit.get() as usize - self.places.available_permits();
-        if under_way > room / 2 {
+        if under_way > room / 2 && self.is_slow() {
             return None;
         }
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
@@ -77,7 +82,22 @@ impl Gate {
     }
 
     fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+        if self.places.available_permits() + 1 == self.limit.get() as usize {
+            self.note_news();
+        }
         Place { gate: self.clone(), taken_at: Instant::now(), _permit: permit }
+    }
+
+    /// Whether its requests take longer than anybody waits: lately, or those under way now.
+    fn is_slow(&self) -> bool {
+        let held = Duration::from_micros(self.holding_us.load(Ordering::Relaxed));
+        let news = Duration::from_micros(self.last_news_us.load(Ordering::Relaxed));
+        held > PATIENCE || self.made_at.elapsed().saturating_sub(news) > PATIENCE
+    }
+
+    fn note_news(&self) {
+        let now_us = u64::try_from(self.made_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_news_us.store(now_us, Ordering::Relaxed);
     }
 
     /// How long until all who wait now have had their turn.
@@ -95,6 +115,7 @@ impl Drop for Place {
         // An eighth of the new one: follows a change within some ten requests. A race between two loses one sample.
         let average = if average == 0 { held_us } else { (average * 7 + held_us) / 8 };
         self.gate.holding_us.store(average, Ordering::Relaxed);
+        self.gate.note_news();
         self.gate.stuck.store(false, Ordering::Relaxed);
     }
 }
@@ -163,14 +184,16 @@ mod tests {
         assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test]
-    async fn nobody_holds_more_than_half_of_what_is_left() {
+    #[tokio::test(start_paused = true)]
+    async fn slow_one_holds_no_more_than_half_of_what_is_left() {
         let gate = gate(100);
         let mut places = Vec::new();
         for _ in 0..=5 {
             places.push(gate.admit(10).await.expect("there is room"));
         }
-        assert!(gate.admit(10).await.is_none(), "six are under way, and there is room for ten");
+        assert!(gate.admit(0).await.is_some(), "who is quick makes room by itself");
+        tokio::time::advance(PATIENCE * 2).await;
+        assert!(gate.admit(10).await.is_none(), "six hang, and there is room for ten");
         assert!(gate.admit(12).await.is_some());
     }
 }
