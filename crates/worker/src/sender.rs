@@ -74,8 +74,9 @@ pub(crate) struct Exchange {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence of this length ends an attempt; no callback can allow more. Within it, the callback's own timeout decides.
 const READ_TIMEOUT: Duration = *ringback_core::callback::TIMEOUT_RANGE.end();
-/// Connections kept for the next request to the same host.
-const IDLE_CONNECTIONS_MAX: usize = 64;
+/// Connections kept for the next request to the same host: as many as one callback may have at once. With fewer, many
+/// callbacks to one host would open a new one for every other request.
+const IDLE_CONNECTIONS_MAX: usize = ringback_core::callback::MAX_IN_FLIGHT_MAX as usize;
 /// How long the body of an answer is waited for: the status has decided already, the body is for people to read.
 const BODY_PATIENCE: Duration = Duration::from_secs(2);
 /// How much of the response's headers is kept.
