@@ -1,7 +1,7 @@
 //! The file: opening it, reading from it, and the connection that writes.
 
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,10 @@ impl Database {
             .map_err(in_directory)?;
         let lock = lock(directory)?;
         let file = directory.join(FILE);
+        // SQLite gives the files that it puts beside it the same mode.
+        let only_owner =
+            File::options().create(true).truncate(false).write(true).mode(0o600).open(&file);
+        only_owner.map_err(in_directory)?;
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
