@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -10,8 +11,27 @@ use crate::Error;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A connection of its own on a thread of its own. The thread ends when this is dropped.
-pub(crate) struct CommitThread(mpsc::Sender<Job>);
+/// A connection of its own on a thread of its own. To drop this waits for the thread to end: who opens the file next
+/// must not meet a commit that is still under way.
+pub(crate) struct CommitThread {
+    /// None only while it is being dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for CommitThread {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        // On the thread itself, should the last job drop the last owner, there is nothing to wait for.
+        let thread =
+            self.thread.take().filter(|it| it.thread().id() != std::thread::current().id());
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the commits had panicked");
+        }
+    }
+}
 
 impl CommitThread {
     /// Opens a file that exists.
@@ -34,8 +54,8 @@ impl CommitThread {
             }
         };
         let thread = std::thread::Builder::new().name("commits".to_owned()).spawn(run);
-        thread.map_err(|error| Error::Sqlite(Box::new(error)))?;
-        Ok(Self(jobs))
+        let thread = thread.map_err(|error| Error::Sqlite(Box::new(error)))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Runs a job on the thread.
@@ -54,7 +74,8 @@ impl CommitThread {
             // Nobody waits any more: the process is ending.
             let _ = answer.send(job(connection));
         };
-        self.0.send(Box::new(job)).map_err(|_| Error::Stopped)?;
+        let jobs = self.jobs.as_ref().ok_or(Error::Stopped)?;
+        jobs.send(Box::new(job)).map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)
     }
 }
