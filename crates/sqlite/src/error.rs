@@ -79,7 +79,9 @@ impl Error {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// An error and all its causes in one line.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -19,6 +19,6 @@ mod thread;
 mod writer;
 
 pub use database::{Database, exists};
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, with_causes};
 pub use script::{Script, Values};
 pub use writer::{Participant, Rank, Wake};

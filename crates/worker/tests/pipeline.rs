@@ -15,7 +15,7 @@ use ringback_runtime::{Clock as _, Shutdown};
 use ringback_sqlite::Database;
 use ringback_store::MasterKey;
 use ringback_store::sqlite::SqliteStore;
-use ringback_testkit::{Answer, Behaviour, ManualClock, Receiver, builders};
+use ringback_testkit::{Answer, Behaviour, ManualClock, Received, Receiver, builders};
 use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -275,12 +275,10 @@ async fn hanging_endpoint_holds_its_own_places_and_nobody_elses() {
     for _ in 0..200 {
         bench.publish(&Arc::new(builders::event("COMMENT_CREATED"))).await;
     }
-    let waiting = async {
-        while bench.receiver.requests_to("/healthy").len() < 200 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    let all_of_it = |requests: &[Received]| {
+        requests.iter().filter(|request| request.uri.path() == "/healthy").count() >= 200
     };
-    tokio::time::timeout(DEADLINE, waiting).await.expect("the healthy one gets all");
+    bench.receiver.wait_until("delivery of all to the healthy one", DEADLINE, all_of_it).await;
     let limit = healthy.max_in_flight.get() as usize;
     assert!(bench.receiver.requests_to("/hanging").len() <= limit);
 }

@@ -174,7 +174,7 @@ impl Commits {
     /// Publishes are refused. Acks and what is set aside are kept for another try: they were not promised for a time.
     fn settle_failed(&self, batch: Batch, error: &ringback_sqlite::Error) {
         tracing::error!(
-            error = %with_causes(error),
+            error = %ringback_sqlite::with_causes(error),
             messages = batch.rows.len(),
             acks = batch.acks.len(),
             "the queue could not be written"
@@ -210,15 +210,4 @@ impl Drop for Commits {
         drop(calls);
         self.shared.feed.notify_one();
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
