@@ -13,6 +13,7 @@ mod documents;
 mod machine;
 mod metadata;
 mod run;
+mod servers;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -27,11 +28,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Builds the binary and runs all tests, unit and end to end.
+    /// Builds the binary, starts RabbitMQ, Redis and PostgreSQL, and runs all tests, unit and end to end.
     Test {
         /// Only the tests with one of these in their name.
         filters: Vec<String>,
     },
+    /// Starts the servers that tests share, says where they are, and stops them at Ctrl-C.
+    Servers,
     /// Runs a benchmark, in release builds: `bench embedded`.
     Bench {
         /// Which one, and its options; `bench -- --help` lists them.
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Test { filters } => test::run(&filters),
+        Command::Servers => servers::run(),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Check => check::run(),
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, with the binary they start.
+//! `cargo xtask test`: all tests, with the binary they start and the servers they share.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,13 +8,15 @@ use anyhow::ensure;
 use crate::machine;
 use crate::metadata::Metadata;
 use crate::run::{cargo, find, show_and_run};
+use crate::servers::Starting;
 
 /// Builds the binary and runs the tests with one of `filters` in their name; without filters, all.
 ///
 /// # Errors
-/// If it can't be built or a test fails.
+/// If it can't be built, a server does not start, or a test fails.
 pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
     machine::complete()?;
+    let servers = Starting::begin()?;
     // Built by itself, as users build it: in a build of the whole workspace tests would lend it features.
     show_and_run(&mut cargo(&["build", "--package", "ringback"]))?;
     let binary = Metadata::read()?.target_directory.join("debug/ringback");
@@ -24,7 +26,8 @@ pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
     if filters.is_empty() {
         show_and_run(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     }
-    show_and_run(&mut all_others(&binary, filters))
+    let servers = servers.finish()?;
+    show_and_run(all_others(&binary, filters).envs(servers.addresses()))
 }
 
 /// cargo-nextest where it is installed: it runs each test in a process of its own, and ends one that hangs.

@@ -1,6 +1,6 @@
 //! What tests are made of, and nothing else uses: a clock moved by hand ([`ManualClock`]), an HTTP server that
-//! misbehaves ([`Receiver`]) with bad certificates ([`Certificate`]), processes that can be killed ([`Process`]), and
-//! valid values of the domain ([`builders`]).
+//! misbehaves ([`Receiver`]) with bad certificates ([`Certificate`]), processes that can be killed ([`Process`]), servers
+//! of one's own ([`servers`]), and valid values of the domain ([`builders`]).
 //!
 //! What waits has a deadline and panics past it, saying what did not come: a test has nothing better to do.
 
@@ -14,6 +14,7 @@ mod certificate;
 mod clock;
 mod process;
 mod receiver;
+pub mod servers;
 
 pub use certificate::{Certificate, CertificateKind};
 pub use clock::ManualClock;
