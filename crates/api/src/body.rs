@@ -1,6 +1,8 @@
 //! Bodies: read up to a limit, and parsed with errors that say where.
 
-use axum::body::{Body, Bytes};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
@@ -68,19 +70,40 @@ pub async fn read_body(
 ) -> Result<Bytes, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|value| value.parse::<usize>().ok());
+    let mut stream = body.into_data_stream();
     if announced.is_some_and(|bytes| bytes > bytes_max) {
+        throw_away(&mut stream).await;
         return Err(Problem::too_large(bytes_max));
     }
-    let mut stream = body.into_data_stream();
     let mut read = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed("the body breaks off"))?;
         if read.len() + chunk.len() > bytes_max {
+            throw_away(&mut stream).await;
             return Err(Problem::too_large(bytes_max));
         }
         read.extend_from_slice(&chunk);
     }
     Ok(read.freeze())
+}
+
+/// Reads on for a little while. A client that is still sending when the connection closes gets a reset for an answer:
+/// most never see the 413 then.
+async fn throw_away(stream: &mut BodyDataStream) {
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    let mut bytes = 0;
+    let read = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            bytes += chunk.len();
+            if bytes > BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // It was long enough.
+    let _ = tokio::time::timeout(PATIENCE, read).await;
 }
 
 /// Parses JSON.

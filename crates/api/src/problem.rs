@@ -277,6 +277,7 @@ impl From<ringback_store::Error> for Problem {
             }
             ringback_store::Error::WrongMasterKey
             | ringback_store::Error::TooNew { .. }
+            | ringback_store::Error::Refused { .. }
             | ringback_store::Error::Unreadable { .. } => Self::internal(&error),
         }
     }

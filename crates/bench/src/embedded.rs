@@ -1,5 +1,6 @@
 //! The embedded pipeline against the bare HTTP client: rates, processor time, latency, memory.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -113,14 +114,14 @@ async fn pipeline(receiver: &Receiver, callbacks: usize, events: usize) -> Resul
     // Connections, statements and caches are warm after this.
     let warm_up = 1_000;
     let before = receiver.count().await?;
-    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, warm_up).await?;
+    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, warm_up, &Arc::default()).await?;
     receiver.wait_for(before + (warm_up * callbacks) as u64).await?;
 
     let before = receiver.count().await?;
     let deliveries = (events * callbacks) as u64;
     let cpu = Cpu::now(Some(&ringback), receiver)?;
     let began = Instant::now();
-    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, events).await?;
+    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, events, &Arc::default()).await?;
     let took = receiver.wait_for(before + deliveries).await? - began;
     // What is written after the last delivery counts too.
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -151,7 +152,7 @@ async fn memory(receiver: &Receiver, path: &str, state: &str) -> Result<()> {
     let url = format!("http://{}{path}", receiver.address);
     let callback = json!({ "url": url, "account": "bench", "retry": { "delay_seconds": 3_600 } });
     ringback.create_callback(&callback).await?;
-    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, EVENTS).await?;
+    closed_loop(ringback.address, ADMIN_KEY, PRODUCERS, EVENTS, &Arc::default()).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     say(&format!("\n{EVENTS} events {state}: {:.0} MB\n", memory_mb(ringback.pid())?))?;
     Ok(())

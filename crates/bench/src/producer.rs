@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::receiver::{now_ns, start};
 
 /// Padding that makes an event about 500 bytes.
-const PADDING_BYTES: usize = 380;
+pub(crate) const PADDING_BYTES: usize = 380;
 
 /// The event as JSON.
 pub(crate) fn event() -> String {
@@ -65,24 +65,26 @@ impl Producer {
     }
 }
 
-/// Sends `events` events over `producers` connections, each as fast as it is answered.
+/// Sends `events` events over `producers` connections, each as fast as it is answered. Counts those `accepted`.
 pub(crate) async fn closed_loop(
     server: SocketAddr,
     key: &str,
     producers: usize,
     events: usize,
+    accepted: &Arc<AtomicUsize>,
 ) -> anyhow::Result<()> {
     let left = Arc::new(AtomicUsize::new(events));
     let mut tasks = JoinSet::new();
     for _ in 0..producers {
         let mut producer = Producer::connect(server, key).await?;
-        let left = left.clone();
+        let (left, accepted) = (left.clone(), accepted.clone());
         tasks.spawn(async move {
             while left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
                 .is_ok()
             {
                 producer.send(event()).await?;
+                accepted.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
         });

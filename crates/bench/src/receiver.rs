@@ -1,8 +1,9 @@
-//! The receiver: answers 204 at once and counts; `/fail` answers 500; `/hang` does not answer.
+//! The receiver: answers 204 at once and counts. `/fail` answers 500, `/flaky` the first attempt of one event in 20;
+//! `/slow` takes 50 ms; `/hang` does not answer.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -14,8 +15,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-/// The field of an event that says when it was sent, in nanoseconds since 1970.
-pub(crate) const SENT_AT: &str = "T0=";
+/// The field of an event that says when it was sent, in nanoseconds since 1970: in a form, and in JSON.
+const SENT_AT: [&str; 2] = ["T0=", "T0\":"];
+
+/// What `/slow` takes.
+const SLOW: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Seen {
@@ -50,28 +54,46 @@ async fn answer(
     seen: Arc<Mutex<Seen>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
+    let is_first_attempt = request.headers().get("ringback-attempt").is_some_and(|n| n == "1");
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
-    match path.as_str() {
-        "/count" => {
+    // Callbacks differ in what follows.
+    let behaviour = path.split('/').nth(1).unwrap_or_default();
+    match behaviour {
+        "count" => {
             let count = seen.lock().expect("nobody panics holding it").count;
             return Ok(Response::new(Full::from(format!(r#"{{"count":{count}}}"#))));
         }
-        "/latencies" => return Ok(Response::new(Full::from(take_latencies(&seen)))),
-        "/hang" => std::future::pending::<()>().await,
+        "latencies" => return Ok(Response::new(Full::from(take_latencies(&seen)))),
+        "hang" => std::future::pending::<()>().await,
+        "slow" => tokio::time::sleep(SLOW).await,
         _ => {}
+    }
+    let sent_at_ns = sent_at_ns(&body);
+    if behaviour == "flaky" && is_first_attempt && sent_at_ns.is_some_and(is_one_in_20) {
+        return Ok(status(StatusCode::SERVICE_UNAVAILABLE));
     }
     let mut seen = seen.lock().expect("nobody panics holding it");
     seen.count += 1;
-    if let Some(sent_at_ns) = sent_at_ns(&body) {
+    if let Some(sent_at_ns) = sent_at_ns {
         let late_us = now_ns().saturating_sub(sent_at_ns) / 1_000;
         seen.latencies_us.push(u32::try_from(late_us).unwrap_or(u32::MAX));
     }
+    Ok(status(match behaviour {
+        "fail" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::NO_CONTENT,
+    }))
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
-    let failing = path == "/fail";
-    *response.status_mut() =
-        if failing { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT };
-    Ok(response)
+    *response.status_mut() = status;
+    response
+}
+
+/// The same events each time they come.
+fn is_one_in_20(sent_at_ns: u64) -> bool {
+    (sent_at_ns / 1_000).is_multiple_of(20)
 }
 
 /// Latencies since the last time they were asked for.
@@ -87,7 +109,10 @@ fn take_latencies(seen: &Mutex<Seen>) -> String {
 }
 
 fn sent_at_ns(body: &[u8]) -> Option<u64> {
-    let from = body.windows(SENT_AT.len()).position(|w| w == SENT_AT.as_bytes())? + SENT_AT.len();
+    let behind = |name: &str| {
+        Some(body.windows(name.len()).position(|w| w == name.as_bytes())? + name.len())
+    };
+    let from = SENT_AT.into_iter().find_map(behind)?;
     let digits = body[from..].iter().take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }

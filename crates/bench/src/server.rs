@@ -1,42 +1,34 @@
-//! The processes that a benchmark starts, and stops by their pid.
+//! What a benchmark talks to: the receiver, and the management API of Ringback.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+
+use crate::process::Process;
 
 /// The key that benchmarks use.
 pub(crate) const ADMIN_KEY: &str = "rbk_benchmark0000000000000000000000000000";
 
 /// A receiver in a process of its own.
 pub(crate) struct Receiver {
-    child: Child,
+    process: Process,
     pub(crate) address: SocketAddr,
     client: reqwest::Client,
 }
 
 impl Receiver {
     pub(crate) async fn start() -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("receiver")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child.stdout.take().context("no standard output")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.context("no address")?;
-        Ok(Self { child, address: line.parse()?, client: client()? })
+        let (process, address) = Process::own(&["receiver"]).await?;
+        Ok(Self { process, address: address.parse()?, client: client()? })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id().expect("it runs until it is dropped")
+        self.process.pid()
     }
 
-    /// Requests since it was started.
+    /// Requests since it was started, but for those that it let fail once.
     pub(crate) async fn count(&self) -> Result<u64> {
         self.ask("count").await?["count"].as_u64().context("not a number")
     }
@@ -74,45 +66,15 @@ impl Receiver {
     }
 }
 
-/// A Ringback in a process and a data directory of its own.
-pub(crate) struct Ringback {
-    child: Child,
-    pub(crate) address: SocketAddr,
+/// The management API of a Ringback.
+pub(crate) struct Management {
+    address: SocketAddr,
     client: reqwest::Client,
-    _data_dir: tempfile::TempDir,
 }
 
-impl Ringback {
-    pub(crate) async fn start() -> Result<Self> {
-        let data_dir = tempfile::Builder::new().prefix("ringback-bench-").tempdir_in(scratch())?;
-        let mut child = Command::new(binary()?)
-            .arg("serve")
-            .env("RINGBACK_DATA_DIR", data_dir.path())
-            .env("RINGBACK_LISTEN", "127.0.0.1:0")
-            .env("RINGBACK_ADMIN_KEY", ADMIN_KEY)
-            .env("RINGBACK_ALLOW_NETWORKS", "127.0.0.0/8")
-            .env("RINGBACK_LOG", "info")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stderr = child.stderr.take().context("no standard error")?;
-        let mut lines = BufReader::new(stderr).lines();
-        let address = loop {
-            let line = lines.next_line().await?.context("ringback ended before it was ready")?;
-            if let Some((_, address)) = line.split_once("ringback is ready on http://") {
-                break address.trim().parse()?;
-            }
-        };
-        crate::receiver::start(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                eprintln!("ringback: {line}");
-            }
-        });
-        Ok(Self { child, address, client: client()?, _data_dir: data_dir })
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id().expect("it runs until it is dropped")
+impl Management {
+    pub(crate) fn of(address: SocketAddr) -> Result<Self> {
+        Ok(Self { address, client: client()? })
     }
 
     pub(crate) async fn create_callback(&self, callback: &serde_json::Value) -> Result<()> {
@@ -130,15 +92,38 @@ impl Ringback {
     }
 }
 
-fn client() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?)
+/// A Ringback of one process with a data directory of its own.
+pub(crate) struct Ringback {
+    process: Process,
+    pub(crate) address: SocketAddr,
+    management: Management,
+    _data_dir: tempfile::TempDir,
 }
 
-/// Beside this program: both are built together.
-fn binary() -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("ringback");
-    ensure!(path.exists(), "{} is missing: run `cargo xtask bench embedded`", path.display());
-    Ok(path)
+impl Ringback {
+    pub(crate) async fn start() -> Result<Self> {
+        let data_dir = tempfile::Builder::new().prefix("ringback-bench-").tempdir_in(scratch())?;
+        let variables = [
+            ("RINGBACK_DATA_DIR", data_dir.path().display().to_string()),
+            ("RINGBACK_LISTEN", "127.0.0.1:0".to_owned()),
+            ("RINGBACK_ADMIN_KEY", ADMIN_KEY.to_owned()),
+            ("RINGBACK_ALLOW_NETWORKS", "127.0.0.0/8".to_owned()),
+        ];
+        let (process, address) = Process::ringback("serve", &variables).await?;
+        Ok(Self { process, address, management: Management::of(address)?, _data_dir: data_dir })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(crate) async fn create_callback(&self, callback: &serde_json::Value) -> Result<()> {
+        self.management.create_callback(callback).await
+    }
+}
+
+fn client() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?)
 }
 
 /// On the disk that the build is on: /tmp may be memory, and a sync there costs nothing.

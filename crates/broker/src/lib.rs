@@ -7,7 +7,10 @@
 pub mod conformance;
 pub mod embedded;
 mod error;
+mod intake;
 mod port;
+pub mod rabbitmq;
 
 pub use error::{Cause, Error, PublishError};
+pub use intake::{Incoming, Intake, IntakeConsumer, IntakeReceipt, Rejection};
 pub use port::{Broker, Consumer, Delayed, Depth, Message, Receipt};

@@ -27,8 +27,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Dropping the future leaves open whether they are on the queue.
     async fn publish(&self, dispatches: Vec<Dispatch>) -> Result<(), PublishError>;
 
-    /// Puts dispatches on the queue that are handed out not before their time: never early, and late by as little as
-    /// the load allows. Returns once they are durable. A time gone by means now.
+    /// Puts dispatches on the queue that are handed out not before their time: never early, and late by an eighth of
+    /// their wait and as little as the load allows. Returns once they are durable. A time gone by means now.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -69,6 +69,13 @@ pub trait Consumer: Send {
     /// # Cancel safety
     /// Safe: a message is either returned or still on the queue.
     async fn next(&mut self) -> Option<Message>;
+
+    /// Takes no more: what was fetched and not handed out goes back at once, for others to take. What was handed out
+    /// can still be acked.
+    async fn stop(&mut self) {}
+
+    /// Lets go, after [`stop`](Self::stop): acks take effect, and what is not acked goes back.
+    async fn finish(self: Box<Self>) {}
 }
 
 /// A dispatch that is handed out later.
@@ -95,12 +102,12 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt(pub(crate) u64);
 
-/// How much is waiting, in messages.
+/// How much is waiting, in messages. What the queue can't tell is zero, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// New events, those handed out and not yet acked among them.
+    /// New events; those handed out and not yet acked among them, if the queue can tell.
     pub fresh: u64,
-    /// Come back and due, those handed out and not yet acked among them.
+    /// Come back and due; those handed out and not yet acked among them, if the queue can tell.
     pub returned: u64,
     /// Not due yet.
     pub delayed: u64,

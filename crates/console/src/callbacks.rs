@@ -41,6 +41,7 @@ pub(crate) async fn create(
         signing_secret: SigningSecret::from_random(random()?),
         created_at: now,
         updated_at: now,
+        resumed_at: None,
     };
     let rules = Rules { address_policy: &console.address_policy };
     let callback = rules.apply(&settings, base).map_err(Problem::invalid)?;
@@ -181,29 +182,47 @@ async fn update(
     id: CallbackId,
     settings_for: impl Fn(&Callback) -> Result<CallbackSettings, Problem>,
 ) -> Result<Json<SavedCallback>, Problem> {
-    for _ in 0..UPDATE_TRIES {
-        let stored = own(console, caller, id).await?;
-        let settings = settings_for(&stored)?;
+    let rules = Rules { address_policy: &console.address_policy };
+    let changed = change_stored(console, caller, id, |stored, updated_at| {
+        let settings = settings_for(stored)?;
         settings
             .keeps_account(stored.account.as_ref())
             .map_err(|error| Problem::invalid(vec![error]))?;
+        let base = base_of(stored.clone(), updated_at);
+        rules.apply(&settings, base).map(Some).map_err(Problem::invalid)
+    });
+    let callback = changed.await?;
+    if !callback.state.is_enabled() {
+        cancel_pending(console, callback.id, CancelReason::CallbackDisabled).await?;
+    }
+    Ok(Json(SavedCallback::of(&callback)))
+}
+
+/// Changes a callback, anew if somebody else changed it in between. `change` is told what is stored and when it is
+/// changed, and gives what it becomes; none: it is well as it is.
+pub(crate) async fn change_stored(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+    change: impl Fn(&Callback, Timestamp) -> Result<Option<Callback>, Problem>,
+) -> Result<Callback, Problem> {
+    for _ in 0..UPDATE_TRIES {
+        let stored = own(console, caller, id).await?;
         let read_at = stored.updated_at;
         // Two changes within a millisecond must differ: the time is what tells a change from the one before.
         let updated_at = console.clock.now().max(read_at + Duration::from_millis(1));
-        let rules = Rules { address_policy: &console.address_policy };
-        let callback =
-            rules.apply(&settings, base_of(stored, updated_at)).map_err(Problem::invalid)?;
-        if console.store.update_callback(&callback, read_at).await? {
-            if !callback.state.is_enabled() {
-                cancel_pending(console, callback.id, CancelReason::CallbackDisabled).await?;
-            }
-            return Ok(Json(SavedCallback::of(&callback)));
+        let Some(changed) = change(&stored, updated_at)? else {
+            return Ok(stored);
+        };
+        if console.store.update_callback(&changed, read_at).await? {
+            return Ok(changed);
         }
     }
     Err(Problem::conflict("the callback is being changed by others all the time: try again"))
 }
 
-/// Says at once that nothing more is sent. Should the process die before: each is cancelled when its time comes.
+/// Says at once that nothing more is sent. Should the process die before: each is cancelled when its time comes, and
+/// those that are kept are found by whoever looks after them (`parked`).
 async fn cancel_pending(
     console: &Console,
     callback: CallbackId,
@@ -225,6 +244,7 @@ fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
         signing_secret: stored.signing_secret,
         created_at: stored.created_at,
         updated_at,
+        resumed_at: stored.resumed_at,
     }
 }
 
@@ -244,11 +264,13 @@ fn patched(
     {
         retry.retain(|name, _| name != "factor" && name != "max_delay_seconds");
     }
-    // A null would remove the account, and so leave it as it is: it has to be refused instead.
-    let account = patch.get("account").cloned();
+    // A null would remove them, and so leave them as they are: it has to be refused instead.
+    let kept = ["account", "paused"].map(|name| (name, patch.get(name).cloned()));
     merge_patch::apply(&mut merged, Value::Object(patch));
-    if let Some(account) = account {
-        merged["account"] = account;
+    for (name, given) in kept {
+        if let Some(given) = given {
+            merged[name] = given;
+        }
     }
     let text = serde_json::to_vec(&merged).expect("it was JSON before");
     ringback_api::parse(&text)

@@ -84,7 +84,7 @@ pub(crate) async fn show(
 /// Make another attempt now.
 ///
 /// Of a pending delivery it is the next attempt, before its time. A new series of attempts begins with it, with the
-/// callback's whole retry policy before it again.
+/// callback's whole retry policy before it again. If the callback is paused, it is made once that is resumed.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = String, Path, format = "uuid")),
@@ -134,7 +134,7 @@ pub(crate) async fn retry(
 /// A delivery that was cancelled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
 /// was cancelled, should it be handed out again after a crash.
 fn next_attempt(delivery: &Delivery) -> AttemptNumber {
-    let next = AttemptNumber::MIN.saturating_add(delivery.attempts);
+    let next = delivery.next_position().attempt;
     let second = AttemptNumber::MIN.saturating_add(1);
     if delivery.state.is_settled() { next.max(second) } else { next }
 }

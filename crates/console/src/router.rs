@@ -5,7 +5,7 @@ use axum::routing::{delete, get, post};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::{Console, api_keys, callbacks, deliveries, events, live, wire};
+use crate::{Console, api_keys, callbacks, deliveries, events, live, pausing, wire};
 
 /// Serves the management API. Unknown paths are for the whole server to answer.
 pub fn router(console: Console) -> Router {
@@ -18,6 +18,8 @@ pub fn router(console: Console) -> Router {
                 .patch(callbacks::change)
                 .delete(callbacks::remove),
         )
+        .route("/v1/callbacks/{id}/pause", post(pausing::pause))
+        .route("/v1/callbacks/{id}/resume", post(pausing::resume))
         .route("/v1/callbacks/{id}/secret", get(callbacks::secret))
         .route("/v1/events", get(events::list))
         .route("/v1/events/{id}", get(events::show))
@@ -49,6 +51,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         callbacks::replace,
         callbacks::change,
         callbacks::remove,
+        pausing::pause,
+        pausing::resume,
         callbacks::secret,
         events::list,
         events::show,

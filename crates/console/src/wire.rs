@@ -5,4 +5,5 @@ mod authorization;
 pub(crate) mod callback;
 pub(crate) mod delivery;
 pub(crate) mod event;
+mod limits;
 pub(crate) mod settings;

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::filter::EventFilter;
+use crate::rate::RateLimit;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SigningSecret;
@@ -39,12 +40,18 @@ pub struct Callback {
     pub timeout: Duration,
     /// How many requests may be under way at once, in one worker.
     pub max_in_flight: NonZeroU32,
+    /// How many requests a second it wants, from all workers together; none: as many as there are.
+    pub rate_limit: Option<RateLimit>,
+    /// When to stop trying for a while.
+    pub circuit: CircuitPolicy,
     /// Signs every request (Standard Webhooks).
     pub signing_secret: SigningSecret,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// When it was last resumed after a pause: what was kept meanwhile is let go since.
+    pub resumed_at: Option<Timestamp>,
 }
 
 /// How long an attempt may take unless the callback says otherwise.
@@ -57,11 +64,42 @@ pub const MAX_IN_FLIGHT_DEFAULT: NonZeroU32 = NonZeroU32::new(32).expect("32 is 
 /// The most requests under way at once that a callback may ask for.
 pub const MAX_IN_FLIGHT_MAX: u32 = 1_000;
 
+/// When an endpoint that fails is left alone for a while: its circuit opens.
+///
+/// Only failures that say something of the endpoint count (see [`Outcome::is_trouble`](crate::Outcome::is_trouble)). What
+/// waits for an open circuit is not an attempt. Each worker judges for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitPolicy {
+    /// Whether there is a circuit at all.
+    pub enabled: bool,
+    /// So many failures in a row open it; so do 3 of 4 among the last 4 times as many attempts.
+    pub failures: NonZeroU32,
+    /// How long it stays open the first time. Doubles while the probes fail, up to ten times as long.
+    pub open_for: Duration,
+}
+
+impl CircuitPolicy {
+    /// The most failures in a row that a callback may ask for.
+    pub const FAILURES_MAX: u32 = 1_000;
+    /// The shortest and the longest time that a callback may have its circuit stay open at first.
+    pub const OPEN_FOR_RANGE: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(3_600);
+}
+
+impl Default for CircuitPolicy {
+    fn default() -> Self {
+        let failures = NonZeroU32::new(20).expect("20 is not zero");
+        Self { enabled: true, failures, open_for: Duration::from_secs(30) }
+    }
+}
+
 /// Whether a callback takes deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallbackState {
     /// It does.
     Enabled,
+    /// It does, but not now: deliveries are kept until it is resumed.
+    Paused,
     /// It does not.
     Disabled(DisabledReason),
 }
@@ -79,7 +117,7 @@ impl CallbackState {
     /// Whether new events match.
     #[must_use]
     pub const fn is_enabled(self) -> bool {
-        matches!(self, Self::Enabled)
+        matches!(self, Self::Enabled | Self::Paused)
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::callback::{Format, Method};
-use crate::retry::AttemptNumber;
+use crate::retry::{AttemptNumber, Position};
 use crate::{Account, CallbackId, DeliveryId, EventId, EventName, Outcome, Timestamp};
 
 /// One event on its way to one callback.
@@ -26,6 +26,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Attempts made so far.
     pub attempts: u32,
+    /// The number of the first attempt of the series that it is in, see [`Position`].
+    pub series_start: AttemptNumber,
     /// When the event was accepted.
     pub created_at: Timestamp,
     /// When this was last written.
@@ -57,6 +59,12 @@ pub enum WaitReason {
     Retry,
     /// As many requests as its callback allows are under way.
     Concurrency,
+    /// Its callback gets as many requests a second as it wants.
+    RateLimit,
+    /// Its callback's endpoint fails, and is left alone for a while.
+    CircuitOpen,
+    /// Its callback is paused. No dispatch is on the queue: resuming makes one.
+    Paused,
 }
 
 /// Why a delivery was given up on.
@@ -66,6 +74,21 @@ pub enum CancelReason {
     CallbackDisabled,
     /// The callback was deleted meanwhile.
     CallbackDeleted,
+}
+
+impl WaitReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Retry, Self::Concurrency, Self::RateLimit, Self::CircuitOpen, Self::Paused];
+}
+
+impl Delivery {
+    /// The attempt that would come next, and the series it would be in.
+    #[must_use]
+    pub fn next_position(&self) -> Position {
+        let attempt = AttemptNumber::MIN.saturating_add(self.attempts);
+        Position { attempt, series_start: self.series_start }
+    }
 }
 
 impl DeliveryState {
@@ -94,6 +117,9 @@ impl WaitReason {
         match self {
             Self::Retry => "retry",
             Self::Concurrency => "concurrency",
+            Self::RateLimit => "rate_limit",
+            Self::CircuitOpen => "circuit_open",
+            Self::Paused => "paused",
         }
     }
 }

@@ -87,6 +87,13 @@ impl Target {
         Self { deferrals: self.deferrals.saturating_add(1), ..self }
     }
 
+    /// Whether somebody asked for this attempt: it begins a series, and not the delivery's first.
+    #[must_use]
+    pub fn is_by_hand(self) -> bool {
+        let Position { attempt, series_start } = self.position;
+        attempt == series_start && attempt > AttemptNumber::MIN
+    }
+
     /// The delivery it belongs to.
     #[must_use]
     pub fn delivery(&self, event: &Event) -> DeliveryId {
@@ -352,5 +359,21 @@ mod tests {
         assert_eq!((next.position.attempt.get(), next.deferrals), (2, 0));
         assert_eq!(next.position.series_start.get(), 1);
         assert_eq!(target().deferred().deferrals, 1);
+    }
+
+    #[test]
+    fn attempt_by_hand_is_one_that_begins_a_series_but_not_the_first() {
+        let number = |n| AttemptNumber::new(n).expect("attempts begin at 1");
+        for (attempt, series_start, by_hand) in
+            [(1, 1, false), (2, 1, false), (5, 5, true), (6, 5, false)]
+        {
+            let position =
+                Position { attempt: number(attempt), series_start: number(series_start) };
+            assert_eq!(
+                Target { position, ..target() }.is_by_hand(),
+                by_hand,
+                "{attempt}, {series_start}"
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Everything here is pure: no I/O, no clock, no randomness, no async. Time and chance come in as arguments, so a
 //! test of a retry in 300 s takes no time. Read in this order: what comes in ([`event`]), who wants it
 //! ([`callback`], [`filter`], [`template`]), how it travels ([`dispatch`]), what goes out ([`render`],
-//! [`signature`], [`address`]), what came of it ([`outcome`], [`retry`], [`delivery`]).
+//! [`signature`], [`address`]), what came of it ([`outcome`], [`retry`], [`delivery`]), how fast it may be ([`rate`]).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -15,6 +15,7 @@ pub mod event;
 pub mod filter;
 pub mod id;
 pub mod outcome;
+pub mod rate;
 pub mod render;
 pub mod retry;
 pub mod secret;

@@ -62,6 +62,16 @@ impl Outcome {
         Self::HttpError { status, retry_after }
     }
 
+    /// Whether it says that the endpoint is in trouble, and not just this event: no answer, a 5xx, or too much at once.
+    #[must_use]
+    pub const fn is_trouble(&self) -> bool {
+        match self {
+            Self::Success { .. } | Self::Blocked { .. } => false,
+            Self::HttpError { status, .. } => *status >= 500 || *status == 429,
+            Self::Timeout { .. } | Self::Connection { .. } => true,
+        }
+    }
+
     /// What went wrong where no answer came, or why nothing was sent.
     #[must_use]
     pub fn error(&self) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! The embedded idempotency store.
 //!
-//! **Claims and marks** live in memory only. They guard against two workers with the same dispatch, and all workers of
+//! **Claims, marks and rates** live in memory only. They guard against two workers with the same dispatch, and all workers of
 //! an embedded Ringback are in this process. If it dies they are gone, and need not be there: what the queue hands out
 //! then is marked as perhaps handed out before, and the history tells what was settled.
 //!
@@ -11,6 +11,7 @@
 //! can't be written and whose messages can, followed by a crash before the next one.
 
 mod claims;
+mod rates;
 mod requests;
 mod rows;
 
@@ -21,10 +22,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ringback_core::CallbackId;
+use ringback_core::rate::{Admission, RateLimit};
 use ringback_runtime::Clock;
 use ringback_sqlite::{Database, Participant, Rank, Script, Wake};
 
 use self::claims::Claims;
+use self::rates::Rates;
 use self::requests::{Beginning, Change, Known, Requests, name};
 use crate::{AttemptKey, Begun, Claim, Error, Fence, Idempotency, RequestKey};
 
@@ -46,6 +50,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     claims: Claims,
+    rates: Rates,
     requests: Requests,
     writer: Writer,
 }
@@ -181,6 +186,11 @@ impl Idempotency for Embedded {
         self.shared.requests()?.requests.leave_open(&name(key));
         self.shared.wake.wake();
         Ok(())
+    }
+
+    async fn admit(&self, callback: CallbackId, limit: RateLimit) -> Result<Admission, Error> {
+        let now = self.clock.now();
+        Ok(self.shared.lock().rates.admit(callback, limit, now))
     }
 
     async fn ready(&self) -> Result<(), Error> {

@@ -7,5 +7,6 @@
 pub mod conformance;
 pub mod embedded;
 mod port;
+pub mod redis;
 
 pub use port::{AttemptKey, Begun, Claim, Error, Fence, Idempotency, RequestKey};

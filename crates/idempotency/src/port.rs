@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ringback_core::rate::{Admission, RateLimit};
 use ringback_core::retry::AttemptNumber;
-use ringback_core::{Account, DeliveryId};
+use ringback_core::{Account, CallbackId, DeliveryId};
 
 /// Claims on attempts, and the answers to requests that may come twice.
 #[async_trait]
@@ -66,6 +67,12 @@ pub trait Idempotency: Send + Sync + 'static {
     /// # Errors
     /// [`Error`] if the store can't be reached.
     async fn leave_open(&self, key: &RequestKey) -> Result<(), Error>;
+
+    /// Asks for one request to a callback under its rate limit, counted over all processes that share this store.
+    ///
+    /// # Errors
+    /// [`Error`] if the store can't be reached: nothing is counted then.
+    async fn admit(&self, callback: CallbackId, limit: RateLimit) -> Result<Admission, Error>;
 
     /// Whether the store could take a claim now.
     ///

@@ -1,39 +1,33 @@
 //! The way of a request: parse, recognise repeats, publish, remember, answer.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ringback_api::{Caller, FieldError, Keys, Problem};
-use ringback_broker::{Broker, PublishError};
+use ringback_broker::Broker;
 use ringback_core::dispatch::Novelty;
-use ringback_core::{Account, Dispatch, Event, EventId, Timestamp};
+use ringback_core::{Account, Timestamp};
 use ringback_idempotency::{Begun, Idempotency, RequestKey};
 use ringback_runtime::{Clock, TaskGroup};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
+use crate::candidate::{Candidate, Decision, REMEMBERED};
+use crate::mark::Mark;
+use crate::memory::Memory;
 use crate::wire::{Answer, Answers, NewEvent, WellFormed};
-
-/// How long ids and keys that a client chose are remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most events of one request.
 const EVENTS_MAX: usize = 1_000;
 
-/// Ids of events whose request has an Idempotency-Key are UUIDv5 in this namespace, made of the key's mark: whoever
-/// repeats the request comes to the same.
-const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_0f52_8c1b_4d0e_9a57_2f3c_71e8_a4b6);
-
 /// Takes events in.
 pub struct Ingest {
-    broker: Arc<dyn Broker>,
-    idempotency: Arc<dyn Idempotency>,
-    clock: Arc<dyn Clock>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) idempotency: Arc<dyn Idempotency>,
+    pub(crate) memory: Memory,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<Keys>,
-    event_bytes_max: usize,
+    pub(crate) event_bytes_max: usize,
     /// Requests that go on though their senders hang up.
     tasks: TaskGroup,
 }
@@ -63,7 +57,15 @@ impl Ingest {
         keys: Arc<Keys>,
         event_bytes_max: usize,
     ) -> Self {
-        Self { broker, idempotency, clock, keys, event_bytes_max, tasks: TaskGroup::new() }
+        Self {
+            broker,
+            idempotency,
+            memory: Memory::default(),
+            clock,
+            keys,
+            event_bytes_max,
+            tasks: TaskGroup::new(),
+        }
     }
 
     /// From a request to its answer.
@@ -106,14 +108,21 @@ impl Ingest {
         key: &RequestKey,
         fingerprint: &str,
     ) -> Result<Reply, Problem> {
-        let mark = random_mark();
-        let begun = self.idempotency.begin(key, fingerprint, REMEMBERED, &mark).await;
-        let origin = match begun.map_err(|error| no_idempotency(&error))? {
-            Begun::New => Origin::Keyed { mark, novelty: Novelty::New },
-            Begun::Unfinished { mark } => Origin::Keyed { mark, novelty: Novelty::PerhapsRepeated },
-            Begun::InProgress => return Err(in_progress()),
-            Begun::Conflict => return Err(Problem::idempotency_key_reused()),
-            Begun::Done { answer } => return Ok(Reply::Stored(answer)),
+        let mark = Mark::random(self.clock.now());
+        let begun = self.idempotency.begin(key, fingerprint, REMEMBERED, &mark.to_string()).await;
+        let origin = match self.memory.told(begun) {
+            Some(Begun::New) => Origin::Keyed { mark, novelty: Novelty::New },
+            Some(Begun::Unfinished { mark: first }) => {
+                Origin::Keyed { mark: Mark::of(&first, mark), novelty: Novelty::PerhapsRepeated }
+            }
+            Some(Begun::InProgress) => return Err(in_progress()),
+            Some(Begun::Conflict) => return Err(Problem::idempotency_key_reused()),
+            Some(Begun::Done { answer }) => return Ok(Reply::Stored(answer)),
+            // Nobody remembers whether it came before: the same key and body make the same ids, and the history decides.
+            None => {
+                let mark = Mark::of_key(key, fingerprint, self.clock.now());
+                Origin::Keyed { mark, novelty: Novelty::PerhapsRepeated }
+            }
         };
         let reply = self.accept_parsed(parsed, &origin).await;
         let ended = match &reply {
@@ -121,10 +130,7 @@ impl Ingest {
             // Part of it may be on the queue: a repeat makes the same ids, and has to say so.
             Err(_) => self.idempotency.leave_open(key).await,
         };
-        if let Err(error) = ended {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "an Idempotency-Key was not kept");
-        }
+        self.memory.told(ended);
         reply
     }
 
@@ -187,96 +193,36 @@ impl Ingest {
         }
     }
 
-    async fn take_in(&self, candidates: Vec<Checked>) -> Result<Vec<Answer>, Problem> {
-        let decided = self.recognise(candidates).await?;
-        if decided.iter().any(|decision| matches!(decision, Decision::Busy)) {
-            // Another request with the same id may still come to nothing: neither yes nor no is known to be true.
-            for decision in &decided {
-                self.put_back(decision).await;
+    async fn take_in(&self, checked: Vec<Checked>) -> Result<Vec<Answer>, Problem> {
+        let mut answers = Vec::with_capacity(checked.len());
+        let mut candidates = Vec::with_capacity(checked.len());
+        let mut places = Vec::with_capacity(checked.len());
+        for (place, one) in checked.into_iter().enumerate() {
+            match one {
+                Err(errors) => answers.push(Answer::Rejected { errors }),
+                Ok(candidate) => {
+                    // What stands here until it is decided is what is hoped for.
+                    answers.push(Answer::Accepted { id: candidate.event.id, duplicate: false });
+                    candidates.push(candidate);
+                    places.push(place);
+                }
             }
+        }
+        let decided = self.recognise(candidates).await;
+        if decided.iter().any(|decision| matches!(decision, Decision::Busy(_))) {
+            // Another request with the same id may still come to nothing: neither yes nor no is known to be true.
+            self.put_back(&decided).await;
             return Err(in_progress());
         }
-        let mut dispatches = Vec::with_capacity(decided.len());
-        let mut begun = Vec::new();
-        let mut answers = Vec::with_capacity(decided.len());
-        for decision in decided {
+        let mut taken = Vec::with_capacity(decided.len());
+        for (place, decision) in places.into_iter().zip(decided) {
             match decision {
-                Decision::Take(candidate) => {
-                    answers.push(Answer::Accepted { id: candidate.event.id, duplicate: false });
-                    let mut dispatch = Dispatch::of_event(Arc::new(candidate.event));
-                    dispatch.novelty = candidate.novelty;
-                    dispatches.push(dispatch);
-                    begun.extend(candidate.key);
-                }
-                Decision::Repeat(id) => answers.push(Answer::Accepted { id, duplicate: true }),
-                Decision::Refuse(errors) => answers.push(Answer::Rejected { errors }),
-                Decision::Busy => return Err(in_progress()),
+                Decision::Take(candidate) | Decision::Busy(candidate) => taken.push(candidate),
+                Decision::Repeat(id) => answers[place] = Answer::Accepted { id, duplicate: true },
             }
         }
-        let published = match dispatches.is_empty() {
-            true => Ok(()),
-            false => self.broker.publish(dispatches).await,
-        };
-        for key in &begun {
-            self.end(key, published.as_ref().map(|()| String::new())).await;
-        }
-        published.map(|()| answers).map_err(Problem::from)
-    }
-
-    /// Undoes the beginning of an event that is not published after all.
-    async fn put_back(&self, decision: &Decision) {
-        let Decision::Take(Candidate { key: Some(key), novelty, .. }) = decision else { return };
-        let ended = match novelty {
-            Novelty::New => self.idempotency.abandon(key).await,
-            Novelty::PerhapsRepeated => self.idempotency.leave_open(key).await,
-        };
-        if let Err(error) = ended {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "an event id was not put back");
-        }
-    }
-
-    // Recognise repeats: an id that its producer chose may have come before, or twice in this very request.
-
-    async fn recognise(&self, candidates: Vec<Checked>) -> Result<Vec<Decision>, Problem> {
-        let mut here = HashSet::new();
-        let decisions = candidates.into_iter().map(|candidate| {
-            let candidate = match candidate {
-                Ok(candidate) => candidate,
-                Err(errors) => return Asked::Decided(Decision::Refuse(errors)),
-            };
-            match candidate.key.clone() {
-                None => Asked::Decided(Decision::Take(candidate)),
-                Some(key) if here.insert(key.clone()) => Asked::Of(candidate, key),
-                Some(_) => Asked::Decided(Decision::Repeat(candidate.event.id)),
-            }
-        });
-        let asked: Vec<Asked> = decisions.collect();
-        let decided = join_all(asked.into_iter().map(|asked| async move {
-            match asked {
-                Asked::Decided(decision) => Ok(decision),
-                Asked::Of(candidate, key) => {
-                    let begun = self.idempotency.begin(&key, "", REMEMBERED, "").await?;
-                    Ok(candidate.decide(begun))
-                }
-            }
-        }));
-        let decided: Result<_, ringback_idempotency::Error> = decided.await.into_iter().collect();
-        decided.map_err(|error| no_idempotency(&error))
-    }
-
-    // Remember.
-
-    async fn end(&self, key: &RequestKey, outcome: Result<String, &PublishError>) {
-        let ended = match outcome {
-            Ok(answer) => self.idempotency.complete(key, &answer).await,
-            Err(PublishError::Full(_)) => self.idempotency.abandon(key).await,
-            // What was published may be on the queue all the same.
-            Err(PublishError::Unavailable(_)) => self.idempotency.leave_open(key).await,
-        };
-        if let Err(error) = ended {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an id or key was not kept");
-        }
+        self.publish(taken).await?;
+        Ok(answers)
     }
 }
 
@@ -285,7 +231,7 @@ enum Origin {
     /// It has no Idempotency-Key.
     Fresh,
     /// It has one. The mark is the same for all repeats of it, and no other request's.
-    Keyed { mark: String, novelty: Novelty },
+    Keyed { mark: Mark, novelty: Novelty },
 }
 
 /// A request that is well-formed.
@@ -300,28 +246,7 @@ struct ToAccept {
     account: Account,
 }
 
-/// An event as it will be, unless it came before.
-struct Candidate {
-    event: Event,
-    /// If its producer chose its id.
-    key: Option<RequestKey>,
-    novelty: Novelty,
-}
-
 type Checked = Result<Candidate, Vec<FieldError>>;
-
-enum Asked {
-    Decided(Decision),
-    Of(Candidate, RequestKey),
-}
-
-enum Decision {
-    Take(Candidate),
-    Repeat(EventId),
-    Refuse(Vec<FieldError>),
-    /// Another request with its id is being worked on.
-    Busy,
-}
 
 impl Parsed {
     fn has_chosen_id(&self) -> bool {
@@ -336,41 +261,14 @@ impl ToAccept {
     /// `index` is the event's place in its request.
     fn into_candidate(self, index: usize, origin: &Origin, now: Timestamp) -> Candidate {
         let Self { event, account } = self;
-        let (made_id, novelty) = match origin {
-            Origin::Fresh => (None, Novelty::New),
+        match origin {
+            Origin::Fresh => event.into_candidate(account, None, now),
             Origin::Keyed { mark, novelty } => {
-                let name = format!("{mark}/{index}");
-                let id = Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes());
-                (Some(EventId::from_uuid(id)), *novelty)
+                let id = mark.event_id(index);
+                // A repeat tells the same of the event as the first request did.
+                let candidate = event.into_candidate(account, Some(id), mark.at);
+                Candidate { novelty: *novelty, ..candidate }
             }
-        };
-        let id = event.id.or(made_id).unwrap_or_else(|| new_id(now));
-        let chosen = event.id.is_some();
-        Candidate {
-            key: chosen.then(|| RequestKey::Event { account: account.clone(), id }),
-            novelty,
-            event: Event {
-                id,
-                name: event.name,
-                account,
-                time: event.time.unwrap_or(now),
-                accepted_at: now,
-                variables: event.variables,
-            },
-        }
-    }
-}
-
-impl Candidate {
-    fn decide(self, begun: Begun) -> Decision {
-        match begun {
-            Begun::New => Decision::Take(self),
-            Begun::Unfinished { .. } => {
-                Decision::Take(Self { novelty: Novelty::PerhapsRepeated, ..self })
-            }
-            // Whatever the second one says: the same id is the same event.
-            Begun::Done { .. } | Begun::Conflict => Decision::Repeat(self.event.id),
-            Begun::InProgress => Decision::Busy,
         }
     }
 }
@@ -384,20 +282,6 @@ impl Reply {
         }
         .expect("strings always serialize")
     }
-}
-
-fn new_id(now: Timestamp) -> EventId {
-    let mut random = [0; 10];
-    // Fails only where the system has no source of randomness at all, and then nothing here is safe.
-    getrandom::fill(&mut random).expect("the system gives random bytes");
-    EventId::from_parts(now, random)
-}
-
-/// Differs from every other one, so that the ids made of it do.
-fn random_mark() -> String {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).expect("the system gives random bytes");
-    uuid::Builder::from_random_bytes(random).into_uuid().simple().to_string()
 }
 
 fn fingerprint(body: &[u8]) -> String {
@@ -419,9 +303,4 @@ fn field_errors(problem: &Problem) -> Vec<FieldError> {
 fn in_progress() -> Problem {
     Problem::conflict("the same request is being worked on right now: ask again in a moment")
         .retry_after(Duration::from_secs(1))
-}
-
-fn no_idempotency(error: &ringback_idempotency::Error) -> Problem {
-    tracing::error!(error = error as &dyn std::error::Error, "can't tell repeats apart");
-    Problem::unavailable("repeated requests can't be told apart right now", Duration::from_secs(1))
 }

@@ -23,7 +23,7 @@ use tokio::sync::broadcast;
 
 use crate::exit::Failure;
 use crate::key_files;
-use crate::process::{self, Process};
+use crate::process::{self, Process, Role};
 use crate::settings::{Given, Openness, Settings};
 
 const EVENTS: usize = 20;
@@ -49,8 +49,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
     process::start_logs(&settings)?;
 
     let receiver = start_receiver().await?;
-    let process = Process::open(settings).await?;
-    let attempts = process.ports.store.live_attempts();
+    let process = Process::open(Role::All, settings).await?;
+    let attempts = process.ports().store.live_attempts();
     let listening = process.listen().await?;
     let api = Api {
         url: format!("http://{}", listening.address()),

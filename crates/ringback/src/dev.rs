@@ -12,7 +12,7 @@ use ringback_core::secret::Secret;
 
 use crate::exit::Failure;
 use crate::key_files;
-use crate::process::{self, Process};
+use crate::process::{self, Process, Role};
 use crate::settings::{Given, Openness, Settings};
 
 /// Runs until Ctrl-C or SIGTERM.
@@ -28,7 +28,7 @@ pub(crate) async fn run(given: Given) -> Result<(), Failure> {
     };
     let settings = Settings { admin_key: Some(key.clone()), ..settings };
     let data_dir = settings.data_dir.display().to_string();
-    let listening = Process::open(settings).await?.listen().await?;
+    let listening = Process::open(Role::All, settings).await?.listen().await?;
     print(&welcome(listening.address(), &key, &data_dir));
     listening.with(receiver()).run(process::stop_signal()).await
 }

@@ -49,6 +49,10 @@ impl From<ringback_store::Error> for Failure {
             ringback_store::Error::WrongMasterKey => {
                 Self::Usage(anyhow::Error::from(error).context("master_key"))
             }
+            // Only a server refuses: a wrong password, a database that is not there.
+            ringback_store::Error::Refused { .. } => {
+                Self::Unavailable(anyhow::Error::from(error).context("database_url"))
+            }
             _ => Self::Other(error.into()),
         }
     }

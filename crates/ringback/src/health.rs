@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz` and `/openapi.json`: what needs no key.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,14 @@ use ringback_worker::Ports;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+use crate::process::Role;
 use utoipa::openapi::{Info, OpenApi};
 
 /// What stands in the way of doing the job.
 #[derive(Serialize)]
 struct Readiness {
+    /// `ready`; `degraded`: at work, but something is missing; `not ready`.
     status: &'static str,
     checks: Checks,
 }
@@ -28,16 +32,17 @@ struct Checks {
     idempotency: String,
 }
 
-pub(crate) fn router(ports: Ports) -> Router {
+pub(crate) fn router(role: Role, ports: Ports) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/openapi.json", get(async || Json(openapi())))
-        .with_state(Arc::new(Checkup { ports, last: Mutex::default() }))
+        .with_state(Arc::new(Checkup { role, ports, last: Mutex::default() }))
 }
 
 /// Looks at the ports at most once a second, whoever asks: a look costs a commit, and asking takes no key.
 struct Checkup {
+    role: Role,
     ports: Ports,
     last: Mutex<Option<(Instant, StatusCode, String)>>,
 }
@@ -49,7 +54,7 @@ async fn readiness(State(checkup): State<Arc<Checkup>>) -> Response {
     let (status, body) = match &*last {
         Some((at, status, body)) if at.elapsed() < CHECK_INTERVAL => (*status, body.clone()),
         _ => {
-            let (status, readiness) = check(&checkup.ports).await;
+            let (status, readiness) = check(checkup.role, &checkup.ports).await;
             let body = serde_json::to_string(&readiness).expect("texts always serialize");
             *last = Some((Instant::now(), status, body.clone()));
             (status, body)
@@ -58,17 +63,26 @@ async fn readiness(State(checkup): State<Arc<Checkup>>) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn check(ports: &Ports) -> (StatusCode, Readiness) {
+/// Without what it needs a process is not ready. Without what it can do without it is, and says what is missing.
+async fn check(role: Role, ports: &Ports) -> (StatusCode, Readiness) {
     let checks = Checks {
         broker: verdict(ports.broker.ready().await),
         store: verdict(ports.store.ready().await),
         idempotency: verdict(ports.idempotency.ready().await),
     };
+    let needed = match role {
+        // An ingest lets those in whose keys it knows, without asking the store.
+        Role::Ingest => vec![&checks.broker],
+        Role::All | Role::Worker | Role::Console => vec![&checks.broker, &checks.store],
+    };
     let all = [&checks.broker, &checks.store, &checks.idempotency];
-    if all.iter().all(|check| *check == "ok") {
-        (StatusCode::OK, Readiness { status: "ready", checks })
-    } else {
+    let is_ok = |check: &&String| *check == "ok";
+    if !needed.iter().all(is_ok) {
         (StatusCode::SERVICE_UNAVAILABLE, Readiness { status: "not ready", checks })
+    } else if !all.iter().all(is_ok) {
+        (StatusCode::OK, Readiness { status: "degraded", checks })
+    } else {
+        (StatusCode::OK, Readiness { status: "ready", checks })
     }
 }
 
@@ -76,8 +90,13 @@ fn verdict<E: std::error::Error>(checked: Result<(), E>) -> String {
     match checked {
         Ok(()) => "ok".to_owned(),
         Err(error) => {
-            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-            format!("{error}{cause}")
+            let mut said = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                let _writing_to_a_string_does_not_fail = write!(said, ": {error}");
+                cause = error.source();
+            }
+            said
         }
     }
 }

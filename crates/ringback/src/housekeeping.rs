@@ -20,14 +20,16 @@ const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// None: what can't be deleted now is tried again an hour later.
 pub(crate) async fn run(
     ports: Ports,
-    claims: Arc<ringback_idempotency::embedded::Embedded>,
+    claims: Option<Arc<ringback_idempotency::embedded::Embedded>>,
     retention: Duration,
     shutdown: Shutdown,
 ) -> Result<(), std::convert::Infallible> {
     loop {
         let clean = async {
             delete_history(&ports, retention).await;
-            if let Err(error) = claims.expire().await {
+            if let Some(claims) = &claims
+                && let Err(error) = claims.expire().await
+            {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "old keys are not deleted"

@@ -8,6 +8,8 @@ mod health;
 mod housekeeping;
 mod http;
 mod key_files;
+mod operate;
+mod parts;
 mod process;
 mod serve;
 mod settings;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
+use crate::process::Role;
 
 /// The system's allocator was a sixth of the processor time of a delivery; this one is half of that (docs/performance.md).
 #[global_allocator]
@@ -34,10 +37,18 @@ struct Arguments {
 enum Command {
     /// Run it for trying out: on this machine, with an admin key and two commands to paste
     Dev(settings::Given),
-    /// Run it
+    /// Run it: all roles in one process
     Serve(settings::Given),
+    /// Run one that takes events in; any number may run on the same servers
+    Ingest(settings::Given),
+    /// Run one that delivers; any number may run on the same servers
+    Worker(settings::Given),
+    /// Run one that answers the management API and keeps house
+    Console(settings::Given),
     /// See deliveries and retries happen, in ten seconds
     Demo,
+    #[command(flatten)]
+    Operate(operate::Command),
     #[command(flatten)]
     Client(cli::Command),
 }
@@ -59,8 +70,12 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Dev(given) => dev::run(given).await,
-            Command::Serve(given) => serve::run(given).await,
+            Command::Serve(given) => serve::run(Role::All, given).await,
+            Command::Ingest(given) => serve::run(Role::Ingest, given).await,
+            Command::Worker(given) => serve::run(Role::Worker, given).await,
+            Command::Console(given) => serve::run(Role::Console, given).await,
             Command::Demo => demo::run().await,
+            Command::Operate(command) => operate::run(command).await,
             Command::Client(command) => return cli::run(command).await,
         }
         .map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -1,8 +1,11 @@
 //! What a process is made of, and in which order it stops.
 //!
+//! **Roles.** Ingest takes events in, the worker delivers them, the console answers the management API. `serve` is all of
+//! them in one process; each also runs as a process of its own, any number of times, on the same servers.
+//!
 //! **Stopping.** First intake: no new connection, no new message, while requests under way finish. Then the worker
-//! drains. Last the writer and the timers, for whoever still works needs them. All of it within [`GRACE`]; what is not
-//! finished then was never acked, and goes on at the next start.
+//! drains. Last what the ports run on, for whoever still works needs it. All of it within [`GRACE`]; what is not
+//! finished then was never acked, and goes on at the next start, or at another worker at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,37 +16,74 @@ use axum::Router;
 use ringback_api::Keys;
 use ringback_console::Console;
 use ringback_ingest::Ingest;
-use ringback_runtime::{Clock, Shutdown, Supervisor, SystemClock, telemetry};
-use ringback_sqlite::Database;
+use ringback_runtime::{Shutdown, Supervisor, telemetry};
 use ringback_store::{KeyHash, Scope};
 use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
 use tokio::net::TcpListener;
 
 use crate::exit::Failure;
+use crate::parts::Parts;
 use crate::settings::Settings;
-use crate::{health, housekeeping, http, key_files};
+use crate::{health, housekeeping, http};
 
 /// How long stopping may take in all.
 const GRACE: Duration = Duration::from_secs(30);
 /// Of which deliveries under way get this much.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// All of it.
+    All,
+    /// Takes events in.
+    Ingest,
+    /// Delivers them.
+    Worker,
+    /// Answers the management API, and keeps house.
+    Console,
+}
+
+impl Role {
+    fn takes_events_in(self) -> bool {
+        matches!(self, Self::All | Self::Ingest)
+    }
+
+    fn delivers(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+
+    fn manages(self) -> bool {
+        matches!(self, Self::All | Self::Console)
+    }
+
+    /// As the command is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "serve",
+            Self::Ingest => "ingest",
+            Self::Worker => "worker",
+            Self::Console => "console",
+        }
+    }
+}
+
 /// The parts of a process, opened and not yet running.
 pub(crate) struct Process {
+    role: Role,
     settings: Settings,
-    database: Arc<Database>,
-    queue: Arc<ringback_broker::embedded::Embedded>,
-    claims: Arc<ringback_idempotency::embedded::Embedded>,
-    pub(crate) ports: Ports,
+    parts: Parts,
     keys: Arc<Keys>,
     sender: Sender,
 }
 
-/// A process with its port bound.
+/// A process with its ports bound.
 pub(crate) struct Listening {
     process: Process,
     listener: TcpListener,
     address: SocketAddr,
+    /// For health alone.
+    second: Option<TcpListener>,
     extra: Router,
 }
 
@@ -71,75 +111,119 @@ impl Process {
     /// Opens everything that is kept.
     ///
     /// # Errors
-    /// What is in the way: a data directory in use, a wrong master key, a CA file that can't be read.
-    pub(crate) async fn open(settings: Settings) -> Result<Self, Failure> {
+    /// What is in the way: a data directory in use, a wrong master key, a CA file that can't be read, a server that
+    /// refuses us.
+    pub(crate) async fn open(role: Role, settings: Settings) -> Result<Self, Failure> {
         let sender = SenderSettings {
             address_policy: settings.address_policy.clone(),
             ca_files: settings.ca_files.clone(),
         };
         let sender = Sender::new(sender).map_err(|error| Failure::Usage(error.into()))?;
-        // Before the database is there: one that is there was written with a key, and another would not open it.
-        let master_key = match &settings.master_key {
-            Some(key) => key.clone(),
-            None => key_files::master_key(&settings.data_dir).map_err(Failure::Unavailable)?,
-        };
-        let database = Database::open(&settings.data_dir).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let queue = ringback_broker::embedded::Embedded::open(database.clone(), clock.clone())
-            .await
-            .context("the queue can't be opened")?;
-        let store =
-            ringback_store::sqlite::SqliteStore::open(database.clone(), master_key, clock.clone())
-                .await?;
-        let claims =
-            ringback_idempotency::embedded::Embedded::open(database.clone(), clock.clone())
-                .await
-                .context("the idempotency store can't be opened")?;
+        let parts = Parts::open(&settings).await?;
         let bootstrap = settings.admin_key.as_ref().map(KeyHash::of);
-        let keys = Keys::new(store.clone(), bootstrap);
-        let ports = Ports { broker: queue.clone(), store, idempotency: claims.clone(), clock };
-        Ok(Self { settings, database, queue, claims, ports, keys, sender })
+        let keys = Keys::new(parts.ports.store.clone(), bootstrap);
+        Ok(Self { role, settings, parts, keys, sender })
+    }
+
+    /// What it works with.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.parts.ports
     }
 
     /// Whether any key opens the management API.
     pub(crate) async fn has_a_way_in(&self) -> Result<bool, Failure> {
-        let keys = self.ports.store.api_keys().await?;
+        let keys = self.ports().store.api_keys().await?;
         Ok(self.settings.admin_key.is_some() || keys.iter().any(|key| key.scope == Scope::Instance))
     }
 
-    /// Binds the port.
+    /// Binds the ports.
     ///
     /// # Errors
-    /// If it can't be bound.
+    /// If one can't be bound.
     pub(crate) async fn listen(self) -> Result<Listening, Failure> {
-        let wanted = self.settings.listen;
-        let bound = TcpListener::bind(wanted).await;
-        let listener = bound
-            .with_context(|| format!("listen: {wanted} can't be bound"))
-            .map_err(Failure::Unavailable)?;
+        const WORKER_DEFAULT: SocketAddr =
+            SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+        let (listener, second) = match self.role {
+            Role::Worker => {
+                let wanted = self.settings.metrics_listen.unwrap_or(WORKER_DEFAULT);
+                (bind("metrics_listen", wanted).await?, None)
+            }
+            Role::All | Role::Ingest | Role::Console => {
+                let second = match self.settings.metrics_listen {
+                    Some(wanted) => Some(bind("metrics_listen", wanted).await?),
+                    None => None,
+                };
+                (bind("listen", self.settings.listen).await?, second)
+            }
+        };
         let address = listener.local_addr().context("the port is not known")?;
-        Ok(Listening { process: self, listener, address, extra: Router::new() })
+        Ok(Listening { process: self, listener, address, second, extra: Router::new() })
     }
 
-    fn router(&self) -> Router {
-        let ingest = Ingest::new(
-            self.ports.broker.clone(),
-            self.ports.idempotency.clone(),
-            self.ports.clock.clone(),
+    fn router(&self, ingest: &Arc<Ingest>, console: &Console) -> Router {
+        let mut router = self.health();
+        if self.role.takes_events_in() {
+            router = router.merge(ringback_ingest::router(ingest.clone()));
+        }
+        if self.role.manages() {
+            router = router.merge(ringback_console::router(console.clone()));
+        }
+        router
+    }
+
+    fn health(&self) -> Router {
+        health::router(self.role, self.ports().clone())
+    }
+
+    fn ingest(&self) -> Arc<Ingest> {
+        let ports = self.ports();
+        Arc::new(Ingest::new(
+            ports.broker.clone(),
+            ports.idempotency.clone(),
+            ports.clock.clone(),
             self.keys.clone(),
             self.settings.event_bytes_max,
-        );
-        let console = Console::new(
-            self.ports.store.clone(),
-            self.ports.broker.clone(),
-            self.ports.clock.clone(),
+        ))
+    }
+
+    fn console(&self) -> Console {
+        let ports = self.ports();
+        Console::new(
+            ports.store.clone(),
+            ports.broker.clone(),
+            ports.clock.clone(),
             self.settings.address_policy.clone(),
             self.keys.clone(),
-        );
-        ringback_ingest::router(Arc::new(ingest))
-            .merge(ringback_console::router(console))
-            .merge(health::router(self.ports.clone()))
+        )
     }
+
+    /// Starts what this role does besides answering requests.
+    fn start(&self, start: &mut Start<'_>, ingest: Arc<Ingest>, console: &Console) {
+        if self.role.takes_events_in()
+            && let Some(intake) = &self.parts.intake
+        {
+            start.task("intake", |stop| ingest.run_intake(intake.clone(), stop));
+        }
+        if self.role.delivers() {
+            let settings = WorkerSettings { drain: DRAIN, ..WorkerSettings::default() };
+            let worker = Worker::new(settings, self.ports(), self.sender.clone());
+            start.task("worker", |stop| worker.run(stop));
+        }
+        if self.role.manages() {
+            let letting_go = console.clone();
+            start.task("letting go", |stop| letting_go.let_go(stop));
+            let (ports, claims) = (self.ports().clone(), self.parts.claims.clone());
+            let retention = self.settings.retention;
+            start.task("housekeeping", |stop| housekeeping::run(ports, claims, retention, stop));
+        }
+    }
+}
+
+async fn bind(setting: &str, wanted: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(wanted).await;
+    bound
+        .with_context(|| format!("{setting}: {wanted} can't be bound"))
+        .map_err(Failure::Unavailable)
 }
 
 impl Listening {
@@ -159,30 +243,28 @@ impl Listening {
     /// # Errors
     /// The first task that fails: the others are stopped then.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { process, listener, address, extra } = self;
+        let Self { process, listener, address, second, extra } = self;
         let stopping = Shutdown::new();
-        // Requested when the last of those who need writer and timers is gone.
+        // Requested when the last of those who need the ports is gone.
         let unneeded = Shutdown::new();
-        let needed = Arc::new(RequestOnDrop(unneeded.clone()));
         let mut supervisor = Supervisor::new(stopping.clone());
+        process.parts.start(&mut supervisor, &unneeded);
 
-        let writer = process.database.clone();
-        supervisor.start("writer", writer.run_writer(unneeded.clone()));
-        supervisor.start("timers", process.queue.clone().run(unneeded.clone()));
-
-        let settings = WorkerSettings { drain: DRAIN, ..WorkerSettings::default() };
-        let worker = Worker::new(settings, &process.ports, process.sender.clone());
-        let worker = worker.run(stopping.clone());
-        supervisor.start("worker", keeping(needed.clone(), worker));
-
-        let router = ringback_api::with_fallbacks(process.router().merge(extra));
-        let http = http::serve(listener, router, stopping.clone());
-        supervisor.start("http", keeping(needed.clone(), http));
-
-        let retention = process.settings.retention;
-        let (ports, claims) = (process.ports.clone(), process.claims.clone());
-        let housekeeping = housekeeping::run(ports, claims, retention, stopping.clone());
-        supervisor.start("housekeeping", keeping(needed, housekeeping));
+        let mut start = Start {
+            supervisor: &mut supervisor,
+            stopping: stopping.clone(),
+            needed: Arc::new(RequestOnDrop(unneeded)),
+        };
+        let (ingest, console) = (process.ingest(), process.console());
+        let router = process.router(&ingest, &console).merge(extra);
+        start
+            .task("http", |stop| http::serve(listener, ringback_api::with_fallbacks(router), stop));
+        if let Some(second) = second {
+            let health = ringback_api::with_fallbacks(process.health());
+            start.task("metrics", |stop| http::serve(second, health, stop));
+        }
+        process.start(&mut start, ingest, &console);
+        drop(start);
 
         tracing::info!("ringback is ready on http://{address}");
         let running = supervisor.run(GRACE);
@@ -200,6 +282,29 @@ impl Listening {
     }
 }
 
+/// Starts tasks that need the ports: these stay until the last of them is gone.
+struct Start<'a> {
+    supervisor: &'a mut Supervisor,
+    stopping: Shutdown,
+    needed: Arc<RequestOnDrop>,
+}
+
+impl Start<'_> {
+    fn task<F, E>(&mut self, name: &'static str, make: impl FnOnce(Shutdown) -> F)
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<ringback_runtime::BoxError> + Send + 'static,
+    {
+        let run = make(self.stopping.clone());
+        let needed = self.needed.clone();
+        self.supervisor.start(name, async move {
+            let ended = run.await;
+            drop(needed);
+            ended
+        });
+    }
+}
+
 /// Makes the request when the last holder lets go, be it by a panic.
 struct RequestOnDrop(Shutdown);
 
@@ -207,10 +312,4 @@ impl Drop for RequestOnDrop {
     fn drop(&mut self) {
         self.0.request();
     }
-}
-
-async fn keeping<T>(needed: Arc<RequestOnDrop>, run: impl Future<Output = T>) -> T {
-    let ended = run.await;
-    drop(needed);
-    ended
 }

@@ -1,16 +1,21 @@
 //! Settings: flags, then environment, then a TOML file. One name in three spellings.
+//!
+//! What is given is checked once, here; after it every setting can be used as it is.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::IpNet;
+use ringback_broker::rabbitmq;
 use ringback_core::address::AddressPolicy;
 use ringback_core::secret::Secret;
+use ringback_idempotency::redis;
 use ringback_runtime::telemetry::LogFormat;
-use ringback_store::MasterKey;
+use ringback_store::{MasterKey, postgres};
 use serde::Deserialize;
 
 /// What can be set, as it is given: each by flag, environment variable or line of the file.
@@ -22,13 +27,46 @@ pub(crate) struct Given {
     #[serde(skip)]
     config: Option<PathBuf>,
 
+    /// Not a setting: what the command says.
+    #[arg(skip)]
+    #[serde(skip)]
+    master_key_is_needed: Option<bool>,
+
     /// Where queue, configuration and history are kept [default: ./ringback-data]
     #[arg(long, env = "RINGBACK_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// PostgreSQL: configuration and history [default: SQLite in the data directory]
+    #[arg(long, env = "RINGBACK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+
+    /// RabbitMQ: the queue [default: in the data directory]
+    #[arg(long, env = "RINGBACK_AMQP_URL", hide_env_values = true, value_name = "URL")]
+    amqp_url: Option<String>,
+
+    /// What the names of exchanges and queues begin with [default: ringback]
+    #[arg(long, env = "RINGBACK_AMQP_PREFIX", value_name = "NAME")]
+    amqp_prefix: Option<String>,
+
+    /// Queues that fresh events are spread over; more than one needs RabbitMQ's consistent-hash plugin [default: 1]
+    #[arg(long, env = "RINGBACK_SHARDS", value_name = "NUMBER")]
+    shards: Option<u16>,
+
+    /// Redis: claims, idempotency keys and rate limits [default: in the data directory]
+    #[arg(long, env = "RINGBACK_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+
+    /// What the names of keys in Redis begin with [default: rb]
+    #[arg(long, env = "RINGBACK_REDIS_PREFIX", value_name = "NAME")]
+    redis_prefix: Option<String>,
+
     /// Address and port of the API [default: 127.0.0.1:8080]
     #[arg(long, env = "RINGBACK_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+
+    /// Address and port of a server of its own for /healthz and /readyz [default: none; a worker alone: 127.0.0.1:9464]
+    #[arg(long, env = "RINGBACK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
 
     /// Networks that callbacks may point into though they are private or special, as CIDR, separated by commas
     #[arg(long, env = "RINGBACK_ALLOW_NETWORKS", value_name = "CIDR,…", value_delimiter = ',')]
@@ -67,7 +105,11 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
+    pub(crate) store: StoreSettings,
+    pub(crate) broker: BrokerSettings,
+    pub(crate) idempotency: IdempotencySettings,
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) address_policy: AddressPolicy,
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) master_key: Option<MasterKey>,
@@ -76,6 +118,33 @@ pub(crate) struct Settings {
     pub(crate) event_bytes_max: usize,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+}
+
+/// Where configuration and history are.
+#[derive(Debug)]
+pub(crate) enum StoreSettings {
+    /// In the data directory.
+    Sqlite,
+    /// On a server.
+    Postgres(Box<postgres::Settings>),
+}
+
+/// Where the queue is.
+#[derive(Debug)]
+pub(crate) enum BrokerSettings {
+    /// In the data directory.
+    Embedded,
+    /// On a server.
+    Rabbitmq(rabbitmq::Settings),
+}
+
+/// Where claims, keys and counts are.
+#[derive(Debug)]
+pub(crate) enum IdempotencySettings {
+    /// In the data directory, and in memory.
+    Embedded,
+    /// On a server.
+    Redis(redis::Settings),
 }
 
 /// Which networks are open when `allow_networks` says nothing.
@@ -90,10 +159,39 @@ pub(crate) enum Openness {
 /// Where everything is kept unless said otherwise.
 pub(crate) const DATA_DIR_DEFAULT: &str = "ringback-data";
 
+impl Settings {
+    /// Whether nothing is kept in the data directory.
+    pub(crate) fn is_all_remote(&self) -> bool {
+        matches!(self.store, StoreSettings::Postgres(_))
+            && matches!(self.broker, BrokerSettings::Rabbitmq(_))
+            && matches!(self.idempotency, IdempotencySettings::Redis(_))
+    }
+
+    /// The settings whose servers several processes need to work together, and that are not there.
+    pub(crate) fn missing_servers(&self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if matches!(self.store, StoreSettings::Sqlite) {
+            missing.push("database_url");
+        }
+        if matches!(self.broker, BrokerSettings::Embedded) {
+            missing.push("amqp_url");
+        }
+        if matches!(self.idempotency, IdempotencySettings::Embedded) {
+            missing.push("redis_url");
+        }
+        missing
+    }
+}
+
 impl Given {
     /// Nothing but the data directory, whatever the environment says.
     pub(crate) fn data_dir(path: PathBuf) -> Self {
         Self { data_dir: Some(path), ..Self::default() }
+    }
+
+    /// For commands that touch no secret: none is needed then.
+    pub(crate) fn without_master_key(self) -> Self {
+        Self { master_key_is_needed: Some(false), ..self }
     }
 
     /// Checks all settings.
@@ -103,15 +201,23 @@ impl Given {
     pub(crate) fn check(self, openness: Openness) -> anyhow::Result<Settings> {
         let given = self.with_file()?;
         let data_dir = given.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into());
-        let listen = given.listen.as_deref().unwrap_or("127.0.0.1:8080");
-        let listen = listen.parse().with_context(|| {
-            format!("listen: `{listen}` is not an address and port such as 127.0.0.1:8080")
-        })?;
+        let listen = address(
+            "listen",
+            given.listen.as_deref().unwrap_or("127.0.0.1:8080"),
+            "127.0.0.1:8080",
+        )?;
+        let metrics_listen = given
+            .metrics_listen
+            .as_deref()
+            .map(|text| address("metrics_listen", text, "127.0.0.1:9464"))
+            .transpose()?;
+        let store = store_settings(given.database_url)?;
+        let broker = broker_settings(given.amqp_url, given.amqp_prefix, given.shards)?;
+        let idempotency = idempotency_settings(given.redis_url, given.redis_prefix)?;
         let mut networks = networks(&given.allow_networks.unwrap_or_default())?;
         if openness == Openness::Loopback {
             networks.extend(ringback_core::address::loopback());
         }
-        let master_key = given.master_key.map(|text| text.trim().parse()).transpose();
         let retention_days = given.retention_days.unwrap_or(30);
         if retention_days == 0 {
             bail!("retention_days: at least 1");
@@ -120,9 +226,21 @@ impl Given {
         if !(1_024..=8 * 1024 * 1024).contains(&event_bytes_max) {
             bail!("event_bytes_max: 1024 to 8388608 (8 MiB)");
         }
+        let needed = given.master_key_is_needed.unwrap_or(true);
+        if needed && master_key_is_needed(&store, given.master_key.as_deref()) {
+            bail!(
+                "master_key: needed with PostgreSQL, the same for all processes: 32 bytes in base64 (for example: \
+                 openssl rand -base64 32)"
+            );
+        }
+        let master_key = given.master_key.map(|text| text.trim().parse()).transpose();
         Ok(Settings {
             data_dir,
+            store,
+            broker,
+            idempotency,
             listen,
+            metrics_listen,
             address_policy: AddressPolicy::allowing(networks),
             ca_files: given.ca_files.unwrap_or_default(),
             master_key: master_key.context("master_key: 32 bytes in base64")?,
@@ -140,8 +258,16 @@ impl Given {
         let file = read_file(path)?;
         Ok(Self {
             config: None,
+            master_key_is_needed: self.master_key_is_needed,
             data_dir: self.data_dir.or(file.data_dir),
+            database_url: self.database_url.or(file.database_url),
+            amqp_url: self.amqp_url.or(file.amqp_url),
+            amqp_prefix: self.amqp_prefix.or(file.amqp_prefix),
+            shards: self.shards.or(file.shards),
+            redis_url: self.redis_url.or(file.redis_url),
+            redis_prefix: self.redis_prefix.or(file.redis_prefix),
             listen: self.listen.or(file.listen),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
             allow_networks: self.allow_networks.or(file.allow_networks),
             ca_files: self.ca_files.or(file.ca_files),
             master_key: self.master_key.or(file.master_key),
@@ -162,6 +288,64 @@ fn read_file(path: &Path) -> anyhow::Result<Given> {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         anyhow::anyhow!("config: {}, line {line}: {}", path.display(), error.message())
     })
+}
+
+fn address(name: &str, text: &str, example: &str) -> anyhow::Result<SocketAddr> {
+    text.parse()
+        .with_context(|| format!("{name}: `{text}` is not an address and port such as {example}"))
+}
+
+/// An empty value is what a deployment leaves where it sets nothing.
+fn given_url(url: Option<String>) -> Option<Secret> {
+    url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).map(Secret::new)
+}
+
+fn store_settings(url: Option<String>) -> anyhow::Result<StoreSettings> {
+    let Some(url) = given_url(url) else { return Ok(StoreSettings::Sqlite) };
+    let settings = postgres::Settings::at(url.reveal()).context("database_url")?;
+    Ok(StoreSettings::Postgres(Box::new(settings)))
+}
+
+fn master_key_is_needed(store: &StoreSettings, given: Option<&str>) -> bool {
+    matches!(store, StoreSettings::Postgres(_)) && given.is_none_or(|key| key.trim().is_empty())
+}
+
+fn broker_settings(
+    url: Option<String>,
+    prefix: Option<String>,
+    shards: Option<u16>,
+) -> anyhow::Result<BrokerSettings> {
+    let Some(url) = given_url(url) else {
+        if shards.is_some_and(|shards| shards != 1) {
+            bail!("shards: only RabbitMQ has more than one; set amqp_url too");
+        }
+        return Ok(BrokerSettings::Embedded);
+    };
+    let shards = NonZeroU16::new(shards.unwrap_or(1)).context("shards: at least 1")?;
+    let prefix = prefix.unwrap_or_else(|| rabbitmq::Settings::PREFIX_DEFAULT.to_owned());
+    let settings = rabbitmq::Settings { url, prefix, shards };
+    settings.check().map_err(|error| {
+        let name = match error {
+            rabbitmq::InvalidSettings::Url => "amqp_url",
+            rabbitmq::InvalidSettings::Prefix => "amqp_prefix",
+            rabbitmq::InvalidSettings::Shards => "shards",
+        };
+        anyhow::Error::from(error).context(name)
+    })?;
+    Ok(BrokerSettings::Rabbitmq(settings))
+}
+
+fn idempotency_settings(
+    url: Option<String>,
+    prefix: Option<String>,
+) -> anyhow::Result<IdempotencySettings> {
+    let Some(url) = given_url(url) else { return Ok(IdempotencySettings::Embedded) };
+    let settings = redis::Settings::new(url);
+    let settings = match prefix {
+        Some(prefix) => redis::Settings { prefix, ..settings },
+        None => settings,
+    };
+    Ok(IdempotencySettings::Redis(settings))
 }
 
 fn networks(texts: &[String]) -> anyhow::Result<Vec<IpNet>> {

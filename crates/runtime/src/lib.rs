@@ -7,4 +7,4 @@ pub mod telemetry;
 
 pub use clock::{Clock, SystemClock};
 pub use shutdown::Shutdown;
-pub use supervisor::{Supervisor, TaskGroup};
+pub use supervisor::{BoxError, Supervisor, TaskGroup};

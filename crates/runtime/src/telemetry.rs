@@ -3,6 +3,10 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
+/// The AMQP library logs each channel that a server closes as an error, which is how a server says "no such queue". What
+/// matters of it is told by the adapter. A filter that names it has the last word.
+const QUIET: &str = "lapin=off";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -25,7 +29,7 @@ pub struct InvalidFilter(#[from] tracing_subscriber::filter::ParseError);
 /// # Panics
 /// If called twice in one process.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), InvalidFilter> {
-    let filter = EnvFilter::try_new(filter)?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

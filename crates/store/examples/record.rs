@@ -1,10 +1,13 @@
-//! Measures how fast history is written: `cargo run --release -p ringback-store --example record [deliveries]`.
+//! Measures how fast history is written: `cargo run --release -p ringback-store --example record [deliveries] [where]`.
 //!
-//! Each delivery is an event, a delivered delivery and its one attempt, of realistic size; 64 callers hand in 4 at once.
+//! Where: `sqlite` (the default), `postgres` (a server of its own, whose processor time is measured, too), or the address
+//! of a database; `postgres` and an address may be followed by a number of recorders. Each delivery is an event, a
+//! delivered delivery and its one attempt, of realistic size; 64 callers hand in 4 at once.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,24 +16,74 @@ use ringback_core::delivery::{Attempt, Delivery, DeliveryState, Response, SentRe
 use ringback_core::{CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use ringback_runtime::{Clock as _, Shutdown, SystemClock, TaskGroup};
 use ringback_sqlite::Database;
+use ringback_store::postgres::{PostgresStore, Settings};
 use ringback_store::sqlite::SqliteStore;
 use ringback_store::{HistoryRecord, MasterKey, Store};
+use ringback_testkit::servers::{Postgres, PostgresSettings};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const CALLERS: u64 = 64;
 const TOGETHER: u64 = 4;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let deliveries: u64 = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse())?;
+async fn main() -> Result<(), Error> {
+    let mut arguments = std::env::args().skip(1);
+    let deliveries: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
+    let place = arguments.next().unwrap_or_else(|| "sqlite".to_owned());
+    let recorders = arguments.next().map(|text| text.parse()).transpose()?;
+    match &*place {
+        "sqlite" => in_sqlite(deliveries).await,
+        "postgres" => {
+            let server = Postgres::start(PostgresSettings::default()).await?;
+            let url = server.create_database().await?;
+            let before = server.cpu()?;
+            let written = in_postgres(deliveries, &url, recorders).await?;
+            let cpu = (server.cpu()? - before).as_secs_f64();
+            println!("{:.3} s CPU of PostgreSQL for 10,000 deliveries", cpu / written * 1e4);
+            Ok(())
+        }
+        url => in_postgres(deliveries, url, recorders).await.map(|_| ()),
+    }
+}
+
+async fn in_sqlite(deliveries: u64) -> Result<(), Error> {
     let directory = tempfile::tempdir()?;
     let database = Database::open(directory.path()).await?;
     let key = MasterKey::from_random([7; 32]);
     let store = SqliteStore::open(Arc::clone(&database), key, Arc::new(SystemClock)).await?;
-    let shutdown = Shutdown::new();
-    let writer = TaskGroup::new();
+    let (shutdown, writer) = (Shutdown::new(), TaskGroup::new());
     let running = Arc::clone(&database).run_writer(shutdown.clone());
     writer.start(async move { running.await.expect("it never fails") });
+    let written = record(deliveries, store).await?;
+    shutdown.request();
+    writer.drained().await;
+    println!("{:.0} bytes of disk a delivery", size(directory.path())? / written);
+    Ok(())
+}
 
+async fn in_postgres(
+    deliveries: u64,
+    url: &str,
+    recorders: Option<NonZeroU32>,
+) -> Result<f64, Error> {
+    let mut settings = Settings::at(url)?;
+    settings.recorders = recorders.unwrap_or(settings.recorders);
+    let key = MasterKey::from_random([7; 32]);
+    let store = PostgresStore::open(settings, key, Arc::new(SystemClock)).await?;
+    let (shutdown, running) = (Shutdown::new(), TaskGroup::new());
+    let run = Arc::clone(&store).run(shutdown.clone());
+    running.start(async move {
+        let Ok(()) = run.await;
+    });
+    let written = record(deliveries, store).await?;
+    shutdown.request();
+    running.drained().await;
+    Ok(written)
+}
+
+/// Returns how many were written.
+async fn record(deliveries: u64, store: Arc<dyn Store>) -> Result<f64, Error> {
     let callers = TaskGroup::new();
     let (cpu, began) = (cpu_seconds()?, Instant::now());
     for caller in 0..CALLERS {
@@ -46,23 +99,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     callers.drained().await;
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
-    shutdown.request();
-    writer.drained().await;
-
-    let written = deliveries / CALLERS / TOGETHER * CALLERS * TOGETHER;
-    let bytes: u64 = std::fs::read_dir(directory.path())?
-        .map(|entry| entry?.metadata().map(|metadata| metadata.len()))
-        .sum::<Result<u64, std::io::Error>>()?;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let each = |total: f64| total / written as f64;
-    println!("{:.0} deliveries/s", 1.0 / each(seconds));
-    println!("{:.1} µs CPU a delivery (building it is part of that)", each(cpu) * 1e6);
-    println!("{} bytes of disk a delivery", bytes / written);
-    Ok(())
+    let written = (deliveries / CALLERS / TOGETHER * CALLERS * TOGETHER) as f64;
+    println!("{:.0} deliveries/s", written / seconds);
+    println!(
+        "{:.3} s CPU for 10,000 deliveries (building them is part of that)",
+        cpu / written * 1e4
+    );
+    Ok(written)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn size(directory: &Path) -> Result<f64, Error> {
+    let files = std::fs::read_dir(directory)?.map(|file| file?.metadata());
+    let bytes: u64 = files.map(|file| file.map(|file| file.len())).sum::<Result<u64, _>>()?;
+    Ok(bytes as f64)
 }
 
 /// User and system time of this process: fields 14 and 15 of `/proc/self/stat`, in hundredths of a second.
-fn cpu_seconds() -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+fn cpu_seconds() -> Result<f64, Error> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: f64 =
@@ -92,6 +147,7 @@ fn records(number: u64) -> [HistoryRecord; 2] {
         generation: 0,
         state: DeliveryState::Delivered,
         attempts: 1,
+        series_start: NonZeroU32::MIN,
         created_at: now,
         updated_at: now,
     };

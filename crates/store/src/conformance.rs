@@ -4,6 +4,7 @@
 mod configuration;
 mod history;
 mod lists;
+mod parked;
 mod retention;
 mod samples;
 
@@ -16,6 +17,7 @@ use crate::{HistoryRecord, Store};
 pub use configuration::*;
 pub use history::*;
 pub use lists::*;
+pub use parked::*;
 pub use retention::*;
 
 /// An adapter with a database of its own.
@@ -59,8 +61,14 @@ macro_rules! store_conformance {
             events_are_filtered_by_each_field_and_all_together,
             deliveries_are_filtered_by_each_field_and_all_together,
             pages_stay_right_while_items_are_added,
+            parked_deliveries_are_found_oldest_first_with_their_events,
+            parked_delivery_that_goes_on_is_found_no_more,
+            resumed_callbacks_with_parked_deliveries_are_those_and_no_others,
+            parked_deliveries_are_cancelled_with_the_rest,
+            delivery_that_is_let_go_waits_no_more,
+            delivery_that_was_written_since_it_was_read_is_not_let_go,
             pending_deliveries_of_one_callback_are_cancelled_and_stay_so,
-            retention_deletes_in_steps_and_all_that_belongs_together,
+            retention_deletes_what_is_old_and_all_that_belongs_together,
             retention_keeps_what_is_pending_and_is_not_stopped_by_it,
             ready_store_says_so,
         }
@@ -80,6 +88,12 @@ pub async fn ready_store_says_so(harness: &mut impl Harness) {
     harness.store().ready().await.expect("it serves");
 }
 
+/// The beginning of time of these samples: what is numbered `number` was made so many milliseconds later.
+#[must_use]
+pub fn sample_moment() -> ringback_core::Timestamp {
+    samples::at(0)
+}
+
 /// A callback like most, for an adapter's own tests.
 #[must_use]
 pub fn sample_callback(number: u8) -> ringback_core::Callback {
@@ -89,10 +103,20 @@ pub fn sample_callback(number: u8) -> ringback_core::Callback {
 /// An event, its delivery and the one attempt that delivered it, for an adapter's own tests.
 #[must_use]
 pub fn sample_history(number: u32) -> Vec<HistoryRecord> {
+    sample_history_of(&samples::event(number, "acme", "COMMENT_CREATED"))
+}
+
+/// The same, of an event that was accepted at another moment.
+#[must_use]
+pub fn sample_history_at(number: u32, accepted_at: ringback_core::Timestamp) -> Vec<HistoryRecord> {
     let event = samples::event(number, "acme", "COMMENT_CREATED");
+    sample_history_of(&ringback_core::Event { accepted_at, ..event })
+}
+
+fn sample_history_of(event: &ringback_core::Event) -> Vec<HistoryRecord> {
     let state = ringback_core::delivery::DeliveryState::Delivered;
-    let delivery = samples::delivery(&event, &samples::callback(1), state, 1);
+    let delivery = samples::delivery(event, &samples::callback(1), state, 1);
     let response = samples::response(200, b"ok");
     let attempt = samples::attempt(&delivery, 1, samples::success(), Some(response));
-    vec![samples::event_record(&event), samples::delivery_record(&delivery, Some(attempt))]
+    vec![samples::event_record(event), samples::delivery_record(&delivery, Some(attempt))]
 }

@@ -5,21 +5,26 @@
 //! without the master key.
 
 pub mod api_key;
+mod batch;
+mod changes;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
 mod migrations;
 mod port;
+pub mod postgres;
 mod query;
 mod rows;
 mod seal;
 mod sql;
 pub mod sqlite;
+mod writes;
 
 pub use api_key::{ApiKey, KeyHash, Scope};
 pub use error::{Cause, Error};
 pub use port::{
-    CallbackChange, HistoryRecord, LiveAttempt, Recorded, RecordedState, Revision, Store,
+    CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, RecordedState,
+    Revision, Store,
 };
 pub use query::{
     CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, Page, StatusFilter,

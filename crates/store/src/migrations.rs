@@ -10,11 +10,25 @@ pub(crate) struct Migration {
     pub(crate) sql: &'static str,
 }
 
-/// All steps, first one first.
-pub(crate) const ALL: &[Migration] = &[Migration {
+/// All steps of an SQLite database, first one first.
+pub(crate) const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "configuration_and_history",
+        sql: include_str!("../migrations/sqlite/0001_configuration_and_history.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "pausing_rates_and_circuits",
+        sql: include_str!("../migrations/sqlite/0002_pausing_rates_and_circuits.sql"),
+    },
+];
+
+/// All steps of a PostgreSQL database, first one first.
+pub(crate) const POSTGRES: &[Migration] = &[Migration {
     version: 1,
     name: "configuration_and_history",
-    sql: include_str!("../migrations/0001_configuration_and_history.sql"),
+    sql: include_str!("../migrations/postgres/0001_configuration_and_history.sql"),
 }];
 
 /// Where the steps taken are remembered.
@@ -31,8 +45,10 @@ mod tests {
 
     #[test]
     fn steps_are_numbered_from_one_without_a_gap() {
-        for (step, version) in ALL.iter().zip(1..) {
-            assert_eq!(step.version, version, "{}", step.name);
+        for steps in [SQLITE, POSTGRES] {
+            for (step, version) in steps.iter().zip(1..) {
+                assert_eq!(step.version, version, "{}", step.name);
+            }
         }
     }
 }

@@ -120,11 +120,32 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<usize, Error>;
 
+    /// Deliveries that wait because their callback is paused, first accepted first, with their events: at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn parked(&self, callback: CallbackId, limit: usize) -> Result<Vec<Parked>, Error>;
+
+    /// Callbacks that were resumed at this moment or later, are not paused or disabled now, and still have deliveries
+    /// that are [`parked`](Self::parked).
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn resumed_with_parked(&self, since: Timestamp) -> Result<Vec<Callback>, Error>;
+
+    /// Says of deliveries that were [`parked`](Self::parked) that they wait no more: a dispatch of each is on the queue.
+    /// They are given as they were read. One that was written since (kept once more, tried, cancelled) stays as it is:
+    /// to call a delivery under way that was kept once more would lose it.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn let_go(&self, as_read: &[Delivery], now: Timestamp) -> Result<(), Error>;
+
     /// What is recorded of deliveries; those not known are left out.
     ///
     /// # Errors
     /// [`Error`] if it can't be read.
-    async fn recorded(&self, deliveries: &[DeliveryId]) -> Result<Vec<Recorded>, Error>;
+    async fn recorded(&self, deliveries: &[DeliveryKey]) -> Result<Vec<Recorded>, Error>;
 
     /// One event: of this account, or if none is given of any (ids are unique within an account; the newest, if several
     /// accounts chose the same).
@@ -171,7 +192,8 @@ pub trait Store: Send + Sync + 'static {
     fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>>;
 
     /// Deletes events accepted before a moment, with their deliveries and attempts, except events with a pending
-    /// delivery: at most `limit` events, in one short transaction. Returns how many.
+    /// delivery: at most about `limit` events, in one short transaction. Returns how many, as far as that is known
+    /// without counting; 0: nothing is left to delete. A store that keeps history by the day keeps it to the day's end.
     ///
     /// # Errors
     /// [`Error`] if it can't be written.
@@ -204,6 +226,24 @@ pub enum CallbackChange {
     Put(Arc<Callback>),
     /// Deleted.
     Deleted(CallbackId),
+}
+
+/// Finds a delivery in the history without a search: by its id within the day that its event was accepted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryKey {
+    /// Which one.
+    pub id: DeliveryId,
+    /// When its event was accepted.
+    pub created_at: Timestamp,
+}
+
+/// A delivery that is kept while its callback is paused.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    /// How it stands.
+    pub delivery: Delivery,
+    /// What is to be delivered.
+    pub event: Arc<Event>,
 }
 
 /// One line of history.

@@ -17,7 +17,7 @@ use crate::Error;
 
 pub(crate) use configuration::{api_key, bind_api_key, bind_callback, callback, deleted_callback};
 pub(crate) use history::{
-    attempt, bind_attempt, bind_delivery, bind_event, delivery, event, recorded, replaces,
+    attempt, bind_attempt, bind_delivery, bind_event, delivery, event, parked, recorded, replaces,
 };
 
 /// Reads a row.
@@ -94,8 +94,17 @@ impl<'r, R: Columns> Row<'r, R> {
         parsed.map_err(|error| self.unreadable(column, error))
     }
 
+    fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, Error> {
+        Ok(self.optional_number(column)?.map(Timestamp::from_ms))
+    }
+
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, Error> {
         serde_json::from_str(self.text(column)?).map_err(|error| self.unreadable(column, error))
+    }
+
+    fn optional_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>, Error> {
+        let read = self.optional_text(column)?.map(serde_json::from_str).transpose();
+        read.map_err(|error| self.unreadable(column, error))
     }
 
     /// One of a few words.

@@ -26,6 +26,8 @@ pub(crate) struct Unopened;
 /// Stands before every sealed text, so that another cipher can come and both be read.
 const VERSION: &str = "v1:";
 const NONCE_BYTES: usize = 24;
+const CHECK_PLACE: &str = "meta/master_key_check";
+const CHECK_TEXT: &str = "ringback";
 
 impl MasterKey {
     /// A key of these random bytes.
@@ -64,6 +66,16 @@ impl MasterKey {
         let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
         let text = self.cipher().decrypt(&nonce, payload).map_err(|_| Unopened)?;
         String::from_utf8(text).map(Secret::new).map_err(|_| Unopened)
+    }
+
+    /// A known text, sealed: kept with what the key seals, to tell a wrong key by.
+    pub(crate) fn check(&self) -> String {
+        self.seal(CHECK_PLACE, &Secret::new(CHECK_TEXT))
+    }
+
+    /// Whether this key made that [`check`](Self::check).
+    pub(crate) fn made(&self, check: &str) -> bool {
+        self.open(CHECK_PLACE, check).is_ok()
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

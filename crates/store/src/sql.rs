@@ -20,18 +20,18 @@ pub(crate) const RAISE_REVISION: &str =
     "UPDATE meta SET revision = revision + 1 WHERE id = 1 RETURNING revision";
 
 pub(crate) const CALLBACK_COLUMNS: &str = "id, description, url, method, format, authorization_sealed, \
-     headers, disabled_reason, account, events, retry, timeout_ms, max_in_flight, signing_secret_sealed, \
-     created_at_ms, updated_at_ms, revision";
+     headers, disabled_reason, paused, account, events, retry, timeout_ms, max_in_flight, rate_limit, circuit, \
+     signing_secret_sealed, created_at_ms, updated_at_ms, resumed_at_ms, revision";
 pub(crate) const INSERT_CALLBACK: &str = "INSERT INTO callback (id, description, url, method, format, authorization_sealed, \
-     headers, disabled_reason, account, events, retry, timeout_ms, max_in_flight, signing_secret_sealed, \
-     created_at_ms, updated_at_ms, revision) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+     headers, disabled_reason, paused, account, events, retry, timeout_ms, max_in_flight, rate_limit, circuit, \
+     signing_secret_sealed, created_at_ms, updated_at_ms, resumed_at_ms, revision) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 pub(crate) const UPDATE_CALLBACK: &str = "UPDATE callback SET description = $2, url = $3, method = $4, format = $5, authorization_sealed = $6, \
-     headers = $7, disabled_reason = $8, account = $9, events = $10, retry = $11, timeout_ms = $12, \
-     max_in_flight = $13, signing_secret_sealed = $14, created_at_ms = $15, updated_at_ms = $16, \
-     revision = $17 \
-     WHERE id = $1 AND updated_at_ms = $18";
-pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason = $2, updated_at_ms = $3, revision = $4 \
+     headers = $7, disabled_reason = $8, paused = $9, account = $10, events = $11, retry = $12, timeout_ms = $13, \
+     max_in_flight = $14, rate_limit = $15, circuit = $16, signing_secret_sealed = $17, created_at_ms = $18, \
+     updated_at_ms = $19, resumed_at_ms = $20, revision = $21 \
+     WHERE id = $1 AND updated_at_ms = $22";
+pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason = $2, paused = 0, updated_at_ms = $3, revision = $4 \
      WHERE id = $1 AND updated_at_ms = $5 AND disabled_reason IS NULL";
 pub(crate) const DELETE_CALLBACK: &str = "DELETE FROM callback WHERE id = $1";
 pub(crate) const REMEMBER_DELETED_CALLBACK: &str =
@@ -50,17 +50,25 @@ pub(crate) const INSERT_EVENT: &str = "INSERT INTO event (id, account, name, tim
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id, account) DO NOTHING";
 
 pub(crate) const DELIVERY_COLUMNS: &str = "id, event_id, event_name, account, callback_id, generation, \
-     status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms";
-/// Its condition says the same as [`crate::rows::replaces`].
-pub(crate) const INSERT_DELIVERY: &str = "INSERT INTO delivery (id, event_id, event_name, account, callback_id, \
-     generation, status, reason, next_attempt_at_ms, attempts, created_at_ms, updated_at_ms) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-     ON CONFLICT (id) DO UPDATE SET \
-     status = excluded.status, reason = excluded.reason, next_attempt_at_ms = excluded.next_attempt_at_ms, \
-     attempts = excluded.attempts, updated_at_ms = excluded.updated_at_ms \
-     WHERE excluded.attempts > delivery.attempts \
-     OR (excluded.attempts = delivery.attempts \
-     AND (excluded.status <> 'pending' OR delivery.status = 'pending'))";
+     status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms";
+/// What becomes of a delivery that is there already. Its condition says the same as [`crate::rows::replaces`].
+macro_rules! update_delivery {
+    () => {
+        "DO UPDATE SET status = excluded.status, reason = excluded.reason, \
+         next_attempt_at_ms = excluded.next_attempt_at_ms, attempts = excluded.attempts, \
+         series_start = excluded.series_start, updated_at_ms = excluded.updated_at_ms \
+         WHERE excluded.attempts > delivery.attempts \
+         OR (excluded.attempts = delivery.attempts \
+         AND (excluded.status <> 'pending' OR delivery.status = 'pending'))"
+    };
+}
+pub(crate) const UPDATE_DELIVERY: &str = update_delivery!();
+pub(crate) const INSERT_DELIVERY: &str = concat!(
+    "INSERT INTO delivery (id, event_id, event_name, account, callback_id, generation, status, reason, \
+     next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) ",
+    update_delivery!()
+);
 
 pub(crate) const ATTEMPT_COLUMNS: &str = "delivery_id, number, started_at_ms, duration_ms, method, url, \
      request_headers, format, outcome, status, retry_after_ms, error, response_headers, response_body, \
@@ -75,6 +83,22 @@ pub(crate) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (delivery_id, numbe
 pub(crate) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
      next_attempt_at_ms = NULL, updated_at_ms = $2 \
      WHERE id IN (SELECT id FROM delivery WHERE status = 'pending' AND callback_id = $3 LIMIT $4)";
+
+// History, kept for a callback that is paused.
+
+/// `reason` is written out, as the index of these rows says it.
+pub(crate) const PARKED: &str = "SELECT delivery.id, event_id, event_name, delivery.account, callback_id, \
+     generation, status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms, \
+     time_ms, accepted_at_ms, variables \
+     FROM delivery JOIN event ON event.id = event_id AND event.account = delivery.account \
+     WHERE callback_id = $1 AND reason = 'paused' ORDER BY created_at_ms, delivery.id LIMIT $2";
+/// The time of the last change is compared for being the same and not for being later: clocks differ.
+pub(crate) const LET_GO: &str = "UPDATE delivery SET reason = NULL, next_attempt_at_ms = $1, updated_at_ms = $1 \
+     WHERE id = $2 AND created_at_ms = $3 AND updated_at_ms = $4 AND reason = 'paused'";
+/// Follows the callback's columns.
+pub(crate) const RESUMED_WITH_PARKED: &str = "FROM callback WHERE resumed_at_ms >= $1 AND paused = 0 \
+     AND disabled_reason IS NULL AND EXISTS (SELECT 1 FROM delivery \
+     WHERE delivery.callback_id = callback.id AND delivery.reason = 'paused')";
 
 // History, deleted.
 
@@ -174,11 +198,12 @@ pub(crate) fn callbacks<B: Bind + Default>(
     statement.page("created_at_ms", Span { after, ..Span::default() }, limit)
 }
 
-/// Of several accounts' events with the same id, the newest.
+/// Of several accounts' events with the same id, the newest. `+ 0`: there are few to sort, and a planner that misjudges how
+/// many would go along the index of times, with the one that is looked for at its far end.
 pub(crate) fn event<B: Bind + Default>(id: EventId, account: Option<&Account>) -> Statement<B> {
     let mut statement = Statement::new(format!("SELECT {EVENT_COLUMNS} FROM event WHERE id = "));
     statement.text(id.to_string()).of_account(account);
-    statement.push(" ORDER BY accepted_at_ms DESC LIMIT 1");
+    statement.push(" ORDER BY accepted_at_ms + 0 DESC LIMIT 1");
     statement
 }
 

@@ -17,11 +17,14 @@ use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
 };
-use ringback_runtime::{Clock, TaskGroup};
+use ringback_runtime::Clock;
 use ringback_sqlite::Database;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 
-use crate::port::{CallbackChange, HistoryRecord, LiveAttempt, Recorded, Revision, Store};
+use crate::port::{
+    CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision, Store,
+};
+use crate::writes::Writes;
 use crate::{
     ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, MasterKey, Page, sql,
 };
@@ -35,7 +38,7 @@ pub struct SqliteStore {
     database: Arc<Database>,
     configuration: Configuration,
     recorder: Recorder,
-    writes: TaskGroup,
+    writes: Writes,
 }
 
 impl SqliteStore {
@@ -53,22 +56,8 @@ impl SqliteStore {
         migrate::migrate(&mut *database.writer().await, clock.now()).await?;
         let configuration = Configuration::open(Arc::clone(&database), key).await?;
         let recorder = Recorder::join(&database);
-        let writes = TaskGroup::new();
+        let writes = Writes::default();
         Ok(Arc::new(Self { database, configuration, recorder, writes }))
-    }
-
-    /// Does what writes to its end, even if the caller goes away: a request whose client hangs up is dropped, and that
-    /// would leave a transaction open, or, between COMMIT and telling the new revision, a change that no worker hears of.
-    async fn to_the_end<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.writes.start(async move {
-            // A caller that is gone needs no answer.
-            let _ = answer.send(work.await);
-        });
-        answered.await.map_err(|_| Error::from(ringback_sqlite::Error::Stopped))?
     }
 }
 
@@ -77,7 +66,7 @@ impl Store for SqliteStore {
     async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
         let callback = callback.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.create_callback(&callback).await }).await
+        self.writes.to_the_end(async move { to.create_callback(&callback).await }).await
     }
 
     async fn update_callback(
@@ -87,12 +76,12 @@ impl Store for SqliteStore {
     ) -> Result<bool, Error> {
         let callback = callback.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.update_callback(&callback, read_at).await }).await
+        self.writes.to_the_end(async move { to.update_callback(&callback, read_at).await }).await
     }
 
     async fn delete_callback(&self, id: CallbackId, now: Timestamp) -> Result<bool, Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.delete_callback(id, now).await }).await
+        self.writes.to_the_end(async move { to.delete_callback(id, now).await }).await
     }
 
     async fn callback(&self, id: CallbackId) -> Result<Option<Callback>, Error> {
@@ -115,7 +104,9 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<(), Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.disable_gone_callback(id, known_at, now).await }).await
+        self.writes
+            .to_the_end(async move { to.disable_gone_callback(id, known_at, now).await })
+            .await
     }
 
     async fn callback_changes(
@@ -132,12 +123,12 @@ impl Store for SqliteStore {
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
         let key = key.clone();
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.create_api_key(&key).await }).await
+        self.writes.to_the_end(async move { to.create_api_key(&key).await }).await
     }
 
     async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
         let to = self.configuration.clone();
-        self.to_the_end(async move { to.delete_api_key(id).await }).await
+        self.writes.to_the_end(async move { to.delete_api_key(id).await }).await
     }
 
     async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
@@ -148,7 +139,23 @@ impl Store for SqliteStore {
         self.recorder.record(records).await
     }
 
-    async fn recorded(&self, deliveries: &[DeliveryId]) -> Result<Vec<Recorded>, Error> {
+    async fn parked(&self, callback: CallbackId, limit: usize) -> Result<Vec<Parked>, Error> {
+        history::parked(&self.database, callback, limit).await
+    }
+
+    async fn resumed_with_parked(&self, since: Timestamp) -> Result<Vec<Callback>, Error> {
+        self.configuration.resumed_with_parked(since).await
+    }
+
+    async fn let_go(&self, as_read: &[Delivery], now: Timestamp) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        let as_read = as_read.to_vec();
+        self.writes
+            .to_the_end(async move { retention::let_go(&database, &as_read, now).await })
+            .await
+    }
+
+    async fn recorded(&self, deliveries: &[DeliveryKey]) -> Result<Vec<Recorded>, Error> {
         history::recorded(&self.database, deliveries).await
     }
 
@@ -194,10 +201,11 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<usize, Error> {
         let database = Arc::clone(&self.database);
-        self.to_the_end(async move {
-            retention::cancel_pending(&database, callback, reason, now, limit).await
-        })
-        .await
+        self.writes
+            .to_the_end(async move {
+                retention::cancel_pending(&database, callback, reason, now, limit).await
+            })
+            .await
     }
 
     async fn delete_history(
@@ -206,10 +214,11 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<usize, Error> {
         let database = Arc::clone(&self.database);
-        self.to_the_end(async move {
-            retention::delete_history(&database, accepted_before, limit).await
-        })
-        .await
+        self.writes
+            .to_the_end(async move {
+                retention::delete_history(&database, accepted_before, limit).await
+            })
+            .await
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -228,11 +237,5 @@ impl From<ringback_sqlite::Error> for Error {
         } else {
             Self::Unavailable(Box::new(error))
         }
-    }
-}
-
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        ringback_sqlite::Error::from(error).into()
     }
 }

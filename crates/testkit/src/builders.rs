@@ -1,7 +1,8 @@
 //! Valid domain values, for tests to change what they are about: `Callback { retry, ..callback(url) }`.
 
 use ringback_core::callback::{
-    Authorization, CallbackState, Format, Headers, MAX_IN_FLIGHT_DEFAULT, Method, TIMEOUT_DEFAULT,
+    Authorization, CallbackState, CircuitPolicy, Format, Headers, MAX_IN_FLIGHT_DEFAULT, Method,
+    TIMEOUT_DEFAULT,
 };
 use ringback_core::filter::EventFilter;
 use ringback_core::retry::RetryPolicy;
@@ -77,9 +78,12 @@ pub fn callback(url: &str) -> Callback {
         retry: RetryPolicy::default(),
         timeout: TIMEOUT_DEFAULT,
         max_in_flight: MAX_IN_FLIGHT_DEFAULT,
+        rate_limit: None,
+        circuit: CircuitPolicy::default(),
         signing_secret: SigningSecret::from_random([7; 32]),
         created_at: MADE_AT,
         updated_at: MADE_AT,
+        resumed_at: None,
     }
 }
 

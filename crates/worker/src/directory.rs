@@ -7,7 +7,9 @@ use ringback_core::{Account, Callback, CallbackId, Event};
 use ringback_store::{CallbackChange, Error, Revision, Store};
 use tokio::sync::watch;
 
+use crate::circuit::Circuit;
 use crate::gate::Gate;
+use crate::rate::OwnCount;
 
 /// All callbacks, as fresh as the store says they are.
 pub(crate) struct Directory {
@@ -17,10 +19,12 @@ pub(crate) struct Directory {
     refreshing: tokio::sync::Mutex<()>,
 }
 
-/// A callback and its gate.
+/// A callback, and what this worker knows of it besides.
 pub(crate) struct Entry {
     pub(crate) callback: Arc<Callback>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) circuit: Arc<Circuit>,
+    pub(crate) own_count: Arc<OwnCount>,
 }
 
 /// The callbacks at one revision.
@@ -49,12 +53,12 @@ impl Directory {
     /// If something changed and the store can't be read.
     pub(crate) async fn now(&self) -> Result<Arc<Listing>, Error> {
         let wanted = *self.revision.borrow();
-        let listing = self.listing();
+        let listing = self.known();
         if listing.revision >= wanted && wanted > Revision::ZERO {
             return Ok(listing);
         }
         let _one_at_a_time = self.refreshing.lock().await;
-        let listing = self.listing();
+        let listing = self.known();
         if listing.revision >= wanted && wanted > Revision::ZERO {
             return Ok(listing);
         }
@@ -64,14 +68,42 @@ impl Directory {
         Ok(listing)
     }
 
-    fn listing(&self) -> Arc<Listing> {
+    /// The callbacks as they were when [`now`](Self::now) was last asked.
+    pub(crate) fn known(&self) -> Arc<Listing> {
         self.listing.read().expect("nobody panics holding it").clone()
+    }
+}
+
+impl Entry {
+    fn new(callback: Arc<Callback>) -> Self {
+        let gate = Arc::new(Gate::new(callback.max_in_flight));
+        Self { callback, gate, circuit: Arc::default(), own_count: Arc::default() }
+    }
+
+    /// Keeps what is still true after a change of the callback.
+    fn changed_to(&self, callback: Arc<Callback>) -> Self {
+        // The gate stays while its limit does: it counts the requests under way.
+        let gate = if self.gate.limit() == callback.max_in_flight {
+            self.gate.clone()
+        } else {
+            Arc::new(Gate::new(callback.max_in_flight))
+        };
+        // What is known of one endpoint says nothing of another, and who resumes or enables a callback wants to see it
+        // tried. A change of the circuit's own settings counts from now on, whether it is open or not.
+        let same = callback.url.as_str() == self.callback.url.as_str()
+            && callback.state == self.callback.state;
+        let circuit = if same { self.circuit.clone() } else { Arc::default() };
+        Self { callback, gate, circuit, own_count: self.own_count.clone() }
     }
 }
 
 impl Listing {
     pub(crate) fn get(&self, id: CallbackId) -> Option<&Arc<Entry>> {
         self.by_id.get(&id)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_id.values()
     }
 
     /// Those that want this event: enabled, of its account or of all, with a filter that it passes.
@@ -92,13 +124,11 @@ impl Listing {
                     by_id.remove(&id);
                 }
                 CallbackChange::Put(callback) => {
-                    let limit = callback.max_in_flight;
-                    // The gate stays while its limit does: it counts the requests under way.
-                    let gate = match by_id.get(&callback.id) {
-                        Some(known) if known.gate.limit() == limit => known.gate.clone(),
-                        _ => Arc::new(Gate::new(limit)),
+                    let entry = match by_id.get(&callback.id) {
+                        Some(known) => known.changed_to(callback),
+                        None => Entry::new(callback),
                     };
-                    by_id.insert(callback.id, Arc::new(Entry { callback, gate }));
+                    by_id.insert(entry.callback.id, Arc::new(entry));
                 }
             }
         }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ringback_broker::{Broker, Message};
+use ringback_broker::{Broker, Consumer, Message};
 use ringback_idempotency::Idempotency;
 use ringback_runtime::{Clock, Shutdown, TaskGroup};
 use ringback_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::pipeline::{Pipeline, Room};
+use crate::circuit::Circuits;
+use crate::directory::Directory;
+use crate::job::Room;
+use crate::pipeline::Pipeline;
 use crate::sender::Sender;
 
 /// What a worker works with.
@@ -42,10 +45,14 @@ impl Default for WorkerSettings {
     }
 }
 
+/// How long the last acks may take.
+const FINISH: Duration = Duration::from_secs(3);
+
 /// Takes messages off the queue and delivers them.
 pub struct Worker {
     broker: Arc<dyn Broker>,
     pipeline: Arc<Pipeline>,
+    circuits: Circuits,
     settings: WorkerSettings,
     room: Arc<Semaphore>,
     /// Asked for once the drain is over: who still waits for a dead server gives up.
@@ -58,41 +65,55 @@ impl Worker {
     pub fn new(settings: WorkerSettings, ports: &Ports, sender: Sender) -> Self {
         let give_up = Shutdown::new();
         let room = Arc::new(Semaphore::new(settings.dispatches_max as usize));
-        let pipeline = Pipeline::new(ports, sender, room.clone(), give_up.clone());
+        let directory = Arc::new(Directory::new(ports.store.clone()));
+        let circuits = Circuits::new(directory.clone(), ports.clock.clone());
+        let pipeline = Pipeline::new(ports, directory, sender, room.clone(), give_up.clone());
         let pipeline = Arc::new(pipeline);
-        Self { broker: ports.broker.clone(), pipeline, room, settings, give_up }
+        Self { broker: ports.broker.clone(), pipeline, circuits, room, settings, give_up }
     }
 
-    /// Works until asked to stop, then finishes what is under way or hands it back.
+    /// How its circuits stand, to be looked at while it works.
+    #[must_use]
+    pub fn circuits(&self) -> Circuits {
+        self.circuits.clone()
+    }
+
+    /// Works until asked to stop, then finishes what is under way or hands it back. Takes at the most
+    /// [`drain`](WorkerSettings::drain) and three seconds more for that.
     ///
     /// # Errors
     /// If the queue can't be consumed from.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ringback_broker::Error> {
         let mut consumer = self.broker.consume().await?;
         let tasks = TaskGroup::new();
-        loop {
-            let message = tokio::select! {
-                message = consumer.next() => message,
-                () = shutdown.requested() => break,
-            };
-            let Some(message) = message else { break };
-            let size = u32::try_from(message.dispatches.len()).unwrap_or(u32::MAX);
-            let size = size.clamp(1, self.settings.dispatches_max);
-            let room = tokio::select! {
-                room = self.room.clone().acquire_many_owned(size) => room,
-                () = shutdown.requested() => break,
-            };
-            let room = room.expect("the semaphore is never closed");
-            tasks.start(self.deliver(message, room));
+        tokio::select! {
+            () = self.take(&mut *consumer, &tasks) => {}
+            () = shutdown.requested() => {}
         }
         let under_way = tasks.len();
-        if tokio::time::timeout(self.settings.drain, tasks.drained()).await.is_err() {
+        let stopped = async { futures_util::join!(consumer.stop(), tasks.drained()) };
+        if tokio::time::timeout(self.settings.drain, stopped).await.is_err() {
             tracing::info!(messages = tasks.len(), "handed back to the queue: still under way");
         } else if under_way > 0 {
             tracing::info!(messages = under_way, "finished what was under way");
         }
         self.give_up.request();
+        if tokio::time::timeout(FINISH, consumer.finish()).await.is_err() {
+            tracing::info!("the last acks may not have come through: their messages come again");
+        }
         Ok(())
+    }
+
+    /// Takes messages until the queue is shut down. Dropped while a message waits for room, it leaves it unacked.
+    async fn take(&self, consumer: &mut dyn Consumer, tasks: &TaskGroup) {
+        while self.pipeline.ready().await.is_ok() {
+            let Some(message) = consumer.next().await else { break };
+            let size = u32::try_from(message.dispatches.len()).unwrap_or(u32::MAX);
+            let size = size.clamp(1, self.settings.dispatches_max);
+            let room = self.room.clone().acquire_many_owned(size).await;
+            let room = room.expect("the semaphore is never closed");
+            tasks.start(self.deliver(message, room));
+        }
     }
 
     fn deliver(&self, message: Message, room: Room) -> impl Future<Output = ()> + Send + use<> {
@@ -106,7 +127,7 @@ impl Worker {
             }
             tracing::error!(
                 dispatches = dispatches.len(),
-                "a dispatch made the worker panic: its message is taken apart and comes again in a minute"
+                "a message made the worker panic: it is taken apart and comes again later"
             );
             // Stopped: it is not acked, and comes again at the next start.
             let _comes_again = pipeline.take_apart(dispatches, receipt).await;

@@ -95,12 +95,12 @@ impl Harness for EmbeddedHarness {
 
 #[tokio::test]
 async fn embedded_queue_keeps_the_promises_of_the_port() {
-    conformance::run(|| EmbeddedHarness::new(Room::default())).await;
+    conformance::run(|| EmbeddedHarness::new(Room::default()), 1).await;
 }
 
 #[tokio::test]
 async fn embedded_queue_keeps_them_with_little_memory() {
-    conformance::run(|| EmbeddedHarness::new(little_room())).await;
+    conformance::run(|| EmbeddedHarness::new(little_room()), 1).await;
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use ringback_core::callback::{self, Callback, CallbackState};
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::{Account, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::authorization::AuthorizationSettings;
+use super::limits::{CircuitSettings, RateLimitSettings};
 
 /// The settings of a callback.
 ///
@@ -39,10 +39,15 @@ pub(crate) struct CallbackSettings {
     /// Headers sent besides: at most 32.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// Off: new events do not match, and deliveries that are under way are cancelled when their next attempt is due.
+    /// Off: new events do not match, and deliveries that are under way are cancelled. Pausing keeps them.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub(crate) enabled: bool,
+    /// Whether deliveries are kept and not sent. Changed by `/pause` and `/resume` alone: given here, it has to be as it
+    /// is.
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, read_only)]
+    pub(crate) paused: Option<bool>,
     /// The account whose events it gets; null: all accounts. Set once, when it is made.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{1,64}$")]
@@ -57,14 +62,15 @@ pub(crate) struct CallbackSettings {
     #[serde(default = "timeout_ms")]
     #[schema(default = 15000, minimum = 100, maximum = 120000)]
     pub(crate) timeout_ms: i64,
-    /// Not available yet: null.
+    /// How many requests a second it wants at the most; null: as many as there are.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub(crate) rate_limit: Option<Value>,
+    pub(crate) rate_limit: Option<RateLimitSettings>,
     /// Requests that may be under way at once in one worker: 1 to 1000.
     #[serde(default = "max_in_flight")]
     #[schema(default = 32, minimum = 1, maximum = 1000)]
     pub(crate) max_in_flight: i64,
+    #[serde(default)]
+    pub(crate) circuit: CircuitSettings,
 }
 
 /// What happens after a failure.
@@ -133,12 +139,12 @@ pub(crate) struct SecretAnswer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seconds(pub(crate) f64);
 
-const ALL_EVENTS: &str = "all events are chosen: they may overwhelm the receiver. List those it needs, or lower max_in_flight";
+const ALL_EVENTS: &str = "all events are chosen: they may overwhelm the receiver. List those it needs, lower max_in_flight, or set a rate_limit";
 
 impl CallbackAnswer {
     pub(crate) fn of(callback: &Callback) -> Self {
         let disabled_reason = match callback.state {
-            CallbackState::Enabled => None,
+            CallbackState::Enabled | CallbackState::Paused => None,
             CallbackState::Disabled(reason) => Some(reason.as_str()),
         };
         Self {
@@ -171,12 +177,14 @@ impl CallbackSettings {
             authorization: AuthorizationSettings::of(&callback.authorization),
             headers: headers.collect(),
             enabled: callback.state.is_enabled(),
+            paused: Some(callback.state == CallbackState::Paused),
             account: Some(callback.account.as_ref().map(Account::to_string)),
             events: callback.events.patterns(),
             retry: RetrySettings::of(&callback.retry),
             timeout_ms: i64::try_from(callback.timeout.as_millis()).unwrap_or(i64::MAX),
-            rate_limit: None,
+            rate_limit: callback.rate_limit.map(RateLimitSettings::of),
             max_in_flight: callback.max_in_flight.get().into(),
+            circuit: CircuitSettings::of(callback.circuit),
         }
     }
 
@@ -253,6 +261,11 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
     Option::deserialize(deserializer).map(Some)
 }
 
+/// Tells a member that is null, which is refused, from one that is not there.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some)
+}
+
 fn post() -> String {
     callback::Method::Post.as_str().to_owned()
 }
@@ -269,7 +282,7 @@ fn all_events() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
-const fn yes() -> bool {
+pub(super) const fn yes() -> bool {
     true
 }
 

@@ -1,6 +1,8 @@
 //! Deliveries and their attempts as they are shown.
 
-use ringback_core::delivery::{Attempt, Delivery, DeliveryState, Response, SentRequest};
+use ringback_core::delivery::{
+    Attempt, Delivery, DeliveryState, Response, SentRequest, WaitReason,
+};
 use ringback_core::{Event, Timestamp, render};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,10 +22,11 @@ pub(crate) struct DeliveryAnswer {
     callback: String,
     /// `pending`, `delivered`, `exhausted` or `cancelled`.
     status: &'static str,
-    /// While pending: when the next attempt is made; in the past, it is being made.
+    /// While pending: when the next attempt is made; in the past, it is being made. Null if it is kept because its
+    /// callback is paused: nobody knows.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
-    /// While pending: why it waits (`retry`, `concurrency`); null: it does not.
+    /// While pending: why it waits (`retry`, `rate_limit`, `concurrency`, `circuit_open`, `paused`); null: it does not.
     #[schema(required)]
     waits_for: Option<&'static str>,
     /// If cancelled, why: `callback_disabled` or `callback_deleted`.
@@ -132,7 +135,8 @@ impl DeliveryAnswer {
     pub(crate) fn of(delivery: &Delivery) -> Self {
         let (next_attempt_at, waits_for, cancel_reason) = match delivery.state {
             DeliveryState::Pending { next_attempt_at, waits } => {
-                (Some(next_attempt_at), waits.map(|reason| reason.as_str()), None)
+                let due = (waits != Some(WaitReason::Paused)).then_some(next_attempt_at);
+                (due, waits.map(|reason| reason.as_str()), None)
             }
             DeliveryState::Cancelled(reason) => (None, None, Some(reason.as_str())),
             DeliveryState::Delivered | DeliveryState::Exhausted => (None, None, None),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use ringback_api::{FieldError, Pointer};
 use ringback_core::address::AddressPolicy;
 use ringback_core::callback::{
-    Authorization, Callback, CallbackState, DisabledReason, Format, Headers, MAX_IN_FLIGHT_MAX,
-    Method, TIMEOUT_RANGE,
+    Authorization, Callback, CallbackState, CircuitPolicy, DisabledReason, Format, Headers,
+    MAX_IN_FLIGHT_MAX, Method, TIMEOUT_RANGE,
 };
 use ringback_core::filter::{EventFilter, InvalidFilter};
+use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::signature::SigningSecret;
 use ringback_core::template::UrlTemplate;
@@ -19,6 +20,7 @@ use ringback_core::{Account, CallbackId, Timestamp};
 
 use super::authorization::authorization;
 use super::callback::{CallbackSettings, RetrySettings, Seconds};
+use super::limits::from_1_to;
 
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
 const FACTOR_RANGE: RangeInclusive<f64> = 1.0..=10.0;
@@ -41,6 +43,8 @@ pub(crate) struct Base {
     pub(crate) signing_secret: SigningSecret,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    /// As it was before.
+    pub(crate) resumed_at: Option<Timestamp>,
 }
 
 /// What is wrong, gathered.
@@ -78,11 +82,8 @@ impl Rules<'_> {
         let headers = headers(settings, &mut errors);
         let events = events(&settings.events, &mut errors);
         let retry = retry(&settings.retry, &mut errors);
-        let timeout = errors.keep("/timeout_ms", timeout(settings.timeout_ms));
-        if settings.rate_limit.is_some() {
-            errors.say("/rate_limit", format!("{NOT_YET}: only null is taken"));
-        }
-        let max_in_flight = errors.keep("/max_in_flight", max_in_flight(settings.max_in_flight));
+        let limits = Limits::check(settings, &mut errors);
+        errors.keep("/paused", paused(settings.paused, base.state));
         let (Some(description), Some(url), Some(method), Some(format)) =
             (description, url, method, format)
         else {
@@ -92,11 +93,10 @@ impl Rules<'_> {
         else {
             return Err(errors.0);
         };
-        let (Some(timeout), Some(max_in_flight), []) =
-            (timeout, max_in_flight, errors.0.as_slice())
-        else {
+        let (Some(limits), []) = (limits, errors.0.as_slice()) else {
             return Err(errors.0);
         };
+        let state = state(settings, base.state);
         Ok(Callback {
             id: base.id,
             description,
@@ -105,15 +105,23 @@ impl Rules<'_> {
             format,
             authorization,
             headers,
-            state: state(settings, base.state),
+            state,
             account: base.account,
             events,
             retry,
-            timeout,
-            max_in_flight,
+            timeout: limits.timeout,
+            max_in_flight: limits.max_in_flight,
+            rate_limit: limits.rate_limit,
+            circuit: limits.circuit,
             signing_secret: base.signing_secret,
             created_at: base.created_at,
             updated_at: base.updated_at,
+            // Whoever is enabled again begins as one that is resumed: should something have been kept all the same, by a
+            // worker that did not know yet that it was disabled, it must not be kept for ever.
+            resumed_at: match (base.state, state) {
+                (CallbackState::Disabled(_), CallbackState::Enabled) => Some(base.updated_at),
+                _ => base.resumed_at,
+            },
         })
     }
 
@@ -124,12 +132,52 @@ impl Rules<'_> {
     }
 }
 
-/// A callback that is switched off stays so for the reason it has.
+/// A callback that is switched off stays so for the reason it has, and one that is paused stays paused.
 fn state(settings: &CallbackSettings, before: CallbackState) -> CallbackState {
     match (settings.enabled, before) {
-        (true, _) => CallbackState::Enabled,
+        (true, CallbackState::Paused) => CallbackState::Paused,
+        (true, CallbackState::Enabled | CallbackState::Disabled(_)) => CallbackState::Enabled,
         (false, CallbackState::Disabled(reason)) => CallbackState::Disabled(reason),
-        (false, CallbackState::Enabled) => CallbackState::Disabled(DisabledReason::ByOwner),
+        (false, CallbackState::Enabled | CallbackState::Paused) => {
+            CallbackState::Disabled(DisabledReason::ByOwner)
+        }
+    }
+}
+
+/// What an answer showed can be put back. Pausing has calls of its own, so that settings which were written down long ago
+/// let nothing go by the way.
+fn paused(given: Option<bool>, before: CallbackState) -> Result<(), &'static str> {
+    let is_paused = before == CallbackState::Paused;
+    if given.is_none_or(|given| given == is_paused) {
+        return Ok(());
+    }
+    Err("is not changed here: POST /v1/callbacks/{id}/pause and /resume do that")
+}
+
+/// How much it takes.
+struct Limits {
+    timeout: Duration,
+    max_in_flight: NonZeroU32,
+    rate_limit: Option<RateLimit>,
+    circuit: CircuitPolicy,
+}
+
+impl Limits {
+    fn check(settings: &CallbackSettings, errors: &mut Errors) -> Option<Self> {
+        let timeout = errors.keep("/timeout_ms", timeout(settings.timeout_ms));
+        let rate_limit = settings.rate_limit.as_ref().map(|limit| limit.check(errors));
+        let max_in_flight = from_1_to(MAX_IN_FLIGHT_MAX, settings.max_in_flight);
+        let max_in_flight = errors.keep("/max_in_flight", max_in_flight);
+        let circuit = settings.circuit.check(errors);
+        Some(Self {
+            timeout: timeout?,
+            max_in_flight: max_in_flight?,
+            rate_limit: match rate_limit {
+                Some(checked) => Some(checked?),
+                None => None,
+            },
+            circuit: circuit?,
+        })
     }
 }
 
@@ -197,12 +245,6 @@ fn timeout(ms: i64) -> Result<Duration, String> {
     })
 }
 
-fn max_in_flight(number: i64) -> Result<NonZeroU32, String> {
-    let number = u32::try_from(number).ok().filter(|number| *number <= MAX_IN_FLIGHT_MAX);
-    let number = number.and_then(NonZeroU32::new);
-    number.ok_or_else(|| format!("a whole number from 1 to {MAX_IN_FLIGHT_MAX}"))
-}
-
 fn retry(settings: &RetrySettings, errors: &mut Errors) -> Option<RetryPolicy> {
     let delay = errors.keep("/retry/delay_seconds", delay(settings.delay_seconds));
     let max_retries = u32::try_from(settings.max_retries).ok();
@@ -259,13 +301,23 @@ fn exponential(
     Some(Backoff::Exponential { factor: factor?, delay_max: delay_max? })
 }
 
-fn delay(Seconds(seconds): Seconds) -> Result<Duration, String> {
-    let max = RetryPolicy::DELAY_MAX;
+fn delay(seconds: Seconds) -> Result<Duration, String> {
+    duration(seconds, &(Duration::ZERO..=RetryPolicy::DELAY_MAX))
+}
+
+/// Checks a number of seconds, to the millisecond.
+pub(super) fn duration(
+    Seconds(seconds): Seconds,
+    range: &RangeInclusive<Duration>,
+) -> Result<Duration, String> {
     // The nearest millisecond has to be the number that was meant: 0.0004 must not become a wait of nothing.
     let ms = (seconds * 1_000.0).round();
     if (seconds * 1_000.0 - ms).abs() > 1e-4 {
         return Err("at most three digits after the point: milliseconds".to_owned());
     }
-    let delay = Duration::try_from_secs_f64(ms / 1_000.0).ok().filter(|delay| *delay <= max);
-    delay.ok_or_else(|| format!("a number of seconds from 0 to {}", max.as_secs()))
+    let duration = Duration::try_from_secs_f64(ms / 1_000.0).ok();
+    duration.filter(|duration| range.contains(duration)).ok_or_else(|| {
+        let (min, max) = (range.start().as_secs(), range.end().as_secs());
+        format!("a number of seconds from {min} to {max}")
+    })
 }

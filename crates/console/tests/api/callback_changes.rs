@@ -78,6 +78,36 @@ async fn patch_to_another_type_begins_without_what_belongs_to_the_one_before() {
 }
 
 #[tokio::test]
+async fn patch_changes_members_of_the_rate_limit_and_the_circuit() {
+    let api = Api::start().await;
+    let path = path_of(&api, json!({ "url": "https://example.com/" })).await;
+    let limit = async |patch: Value| {
+        let answer = api.call("PATCH", &path, Some(json!({ "rate_limit": patch }))).await;
+        (answer.status, answer.json["rate_limit"].clone())
+    };
+    assert_eq!(limit(json!({ "burst": 2 })).await.0, 422, "there is no rate yet");
+    let per_second = limit(json!({ "per_second": 50 })).await;
+    assert_eq!(per_second, (200, json!({ "per_second": 50, "burst": 5 })));
+    let burst = limit(json!({ "burst": 7 })).await;
+    assert_eq!(burst, (200, json!({ "per_second": 50, "burst": 7 })));
+    let default = limit(json!({ "per_second": 100, "burst": null })).await;
+    assert_eq!(default, (200, json!({ "per_second": 100, "burst": 10 })));
+    assert_eq!(limit(json!(null)).await, (200, json!(null)));
+
+    let circuit = async |patch: Value| {
+        let answer = api.call("PATCH", &path, Some(json!({ "circuit": patch }))).await;
+        (answer.status, answer.json["circuit"].clone())
+    };
+    let failures = circuit(json!({ "failures": 3 })).await;
+    let expected = json!({ "enabled": true, "failures": 3, "open_seconds": 30 });
+    assert_eq!(failures, (200, expected));
+    let off = circuit(json!({ "enabled": false, "failures": null })).await;
+    let expected = json!({ "enabled": false, "failures": 20, "open_seconds": 30 });
+    assert_eq!(off, (200, expected));
+    assert_eq!(circuit(json!(null)).await.1["enabled"], true);
+}
+
+#[tokio::test]
 async fn patch_is_checked_like_all_settings() {
     let api = Api::start().await;
     let path = path_of(&api, json!({ "url": "https://example.com/" })).await;
@@ -85,6 +115,10 @@ async fn patch_is_checked_like_all_settings() {
         (json!({ "url": null }), "/url"),
         (json!({ "url": "http://10.0.0.1/" }), "/url"),
         (json!({ "retry": { "max_retries": -1 } }), "/retry/max_retries"),
+        (json!({ "rate_limit": { "per_second": 0 } }), "/rate_limit/per_second"),
+        (json!({ "circuit": { "failures": 0 } }), "/circuit/failures"),
+        (json!({ "paused": true }), "/paused"),
+        (json!({ "paused": null }), "/paused"),
         (json!({ "id": "8b21" }), "/id"),
         (json!({ "account": "acme" }), "/account"),
     ] {

@@ -34,9 +34,11 @@ async fn callback_that_says_only_its_url_has_the_defaults_of_the_contract() {
     assert!(warnings[0].as_str().expect("a text").contains("may overwhelm"), "{warnings}");
     let expected = json!({
         "description": "", "url": URL, "method": "POST", "format": "form",
-        "authorization": { "type": "none" }, "headers": {}, "enabled": true, "account": null, "events": ["*"],
+        "authorization": { "type": "none" }, "headers": {}, "enabled": true, "paused": false,
+        "account": null, "events": ["*"],
         "retry": { "enabled": true, "delay_seconds": 300, "max_retries": 3, "backoff": "fixed" },
-        "timeout_ms": 15000, "rate_limit": null, "max_in_flight": 32, "disabled_reason": null,
+        "timeout_ms": 15000, "rate_limit": null, "max_in_flight": 32,
+        "circuit": { "enabled": true, "failures": 20, "open_seconds": 30 }, "disabled_reason": null,
     });
     assert_eq!(made, expected);
     let shown = api.get(&format!("/v1/callbacks/{}", id.as_str().expect("a text"))).await;
@@ -69,6 +71,12 @@ async fn every_field_comes_back_as_it_was_set() {
         ("/timeout_ms", json!(100)),
         ("/timeout_ms", json!(120_000)),
         ("/rate_limit", json!(null)),
+        ("/rate_limit", json!({ "per_second": 1, "burst": 1 })),
+        ("/rate_limit", json!({ "per_second": 10_000, "burst": 10_000 })),
+        ("/circuit", json!({ "enabled": false, "failures": 1, "open_seconds": 1 })),
+        ("/circuit", json!({ "enabled": true, "failures": 1_000, "open_seconds": 3_600 })),
+        ("/circuit/open_seconds", json!(1.5)),
+        ("/paused", json!(false)),
         ("/max_in_flight", json!(1)),
         ("/max_in_flight", json!(1_000)),
     ] {
@@ -86,6 +94,45 @@ async fn exponential_backoff_doubles_up_to_a_week_unless_said() {
     let made = api.made(with("/retry/backoff", json!("exponential"))).await;
     assert_eq!(made["retry"]["factor"], 2.0);
     assert_eq!(made["retry"]["max_delay_seconds"], 604_800);
+}
+
+#[tokio::test]
+async fn burst_is_a_tenth_of_the_rate_unless_said() {
+    let api = Api::start().await;
+    for (per_second, burst) in [(1, 1), (10, 1), (11, 2), (50, 5), (10_000, 1_000)] {
+        let made = api.made(with("/rate_limit", json!({ "per_second": per_second }))).await;
+        assert_eq!(made["rate_limit"], json!({ "per_second": per_second, "burst": burst }));
+        let stored = api.stored(&made).await.rate_limit.expect("a limit");
+        assert_eq!((stored.per_second.get(), stored.burst.get()), (per_second, burst));
+    }
+}
+
+#[tokio::test]
+async fn rate_limit_refuses_what_is_no_rate() {
+    let api = Api::start().await;
+    for (limit, pointers) in [
+        (json!({}), vec!["/rate_limit/per_second"]),
+        (json!({ "burst": 1 }), vec!["/rate_limit/per_second"]),
+        (json!({ "per_second": 1, "burst": 0 }), vec!["/rate_limit/burst"]),
+        (json!({ "per_second": 1, "burst": 10_001 }), vec!["/rate_limit/burst"]),
+        (
+            json!({ "per_second": 0, "burst": 0 }),
+            vec!["/rate_limit/per_second", "/rate_limit/burst"],
+        ),
+    ] {
+        let answer = api.call("POST", "/v1/callbacks", Some(with("/rate_limit", limit))).await;
+        assert_eq!((answer.status, answer.pointers()), (422, pointers), "{}", answer.json);
+    }
+}
+
+#[tokio::test]
+async fn circuit_is_kept_as_it_was_set() {
+    let api = Api::start().await;
+    let settings = json!({ "failures": 5, "open_seconds": 1.5 });
+    let made = api.made(with("/circuit", settings)).await;
+    let stored = api.stored(&made).await.circuit;
+    assert_eq!((stored.enabled, stored.failures.get()), (true, 5));
+    assert_eq!(stored.open_for, std::time::Duration::from_millis(1_500));
 }
 
 #[tokio::test]
@@ -152,6 +199,21 @@ async fn every_field_refuses_what_it_should_and_says_where() {
         ("/timeout_ms", json!(120_001)),
         ("/max_in_flight", json!(0)),
         ("/max_in_flight", json!(1_001)),
+        ("/rate_limit", json!(50)),
+        ("/rate_limit/per_second", json!(null)),
+        ("/rate_limit/per_second", json!(0)),
+        ("/rate_limit/per_second", json!(10_001)),
+        ("/rate_limit/per_second", json!(0.5)),
+        ("/rate_limit/per_minute", json!(60)),
+        ("/circuit", json!(null)),
+        ("/circuit/enabled", json!("no")),
+        ("/circuit/failures", json!(0)),
+        ("/circuit/failures", json!(1_001)),
+        ("/circuit/open_seconds", json!(0.999)),
+        ("/circuit/open_seconds", json!(3_601)),
+        ("/circuit/window", json!(1)),
+        ("/paused", json!(true)),
+        ("/paused", json!(null)),
         ("/unknown", json!(1)),
     ];
     for (pointer, value) in bad {
@@ -220,7 +282,6 @@ async fn authorization_takes_the_members_of_its_type_and_no_others() {
 async fn what_is_yet_to_come_is_refused_and_said_so() {
     let api = Api::start().await;
     for (pointer, value) in [
-        ("/rate_limit", json!({ "per_second": 10 })),
         ("/format", json!("cloudevents")),
         ("/format", json!("conga-sign")),
         ("/authorization/type", json!("oauth2")),

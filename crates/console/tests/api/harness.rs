@@ -30,6 +30,9 @@ pub(crate) struct Api {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) broker: Arc<Embedded>,
     pub(crate) router: Router,
+    pub(crate) console: Console,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) tasks: TaskGroup,
     shutdown: Shutdown,
     _directory: TempDir,
 }
@@ -56,9 +59,9 @@ impl Api {
         tasks.start(async move { queue.await.expect("never fails") });
         let keys = Keys::new(store.clone(), Some(KeyHash::of(&Secret::new(ADMIN))));
         let policy = AddressPolicy::allowing(Vec::new());
-        let console = Console::new(store.clone(), broker.clone(), clock, policy, keys);
-        let router = with_fallbacks(ringback_console::router(console));
-        Self { store, broker, router, shutdown, _directory: directory }
+        let console = Console::new(store.clone(), broker.clone(), clock.clone(), policy, keys);
+        let router = with_fallbacks(ringback_console::router(console.clone()));
+        Self { store, broker, router, console, clock, tasks, shutdown, _directory: directory }
     }
 
     /// A call of the administrator.
@@ -193,6 +196,7 @@ pub(crate) fn delivery(
         generation: 0,
         state,
         attempts,
+        series_start: AttemptNumber::MIN,
         created_at: event.accepted_at,
         updated_at: event.accepted_at,
     }

@@ -35,6 +35,28 @@ async fn event_is_shown_with_its_deliveries() {
 }
 
 #[tokio::test]
+async fn pending_delivery_says_what_it_waits_for() {
+    let api = Api::start().await;
+    let callback = api.stored(&api.made(json!({ "url": "https://example.com/" })).await).await;
+    let due = json!(builders::MADE_AT.to_string());
+    for (waits, word, next_attempt_at) in [
+        (None, json!(null), &due),
+        (Some(WaitReason::Retry), json!("retry"), &due),
+        (Some(WaitReason::RateLimit), json!("rate_limit"), &due),
+        (Some(WaitReason::Concurrency), json!("concurrency"), &due),
+        (Some(WaitReason::CircuitOpen), json!("circuit_open"), &due),
+        // When it is resumed is not known.
+        (Some(WaitReason::Paused), json!("paused"), &json!(null)),
+    ] {
+        let state = DeliveryState::Pending { next_attempt_at: builders::MADE_AT, waits };
+        let id = api.delivery(&builders::event("A"), &callback, state).await;
+        let shown = api.get(&format!("/v1/deliveries/{id}")).await;
+        assert_eq!((&shown["status"], &shown["waits_for"]), (&json!("pending"), &word));
+        assert_eq!(&shown["next_attempt_at"], next_attempt_at, "{word}");
+    }
+}
+
+#[tokio::test]
 async fn equal_ids_of_two_accounts_are_told_apart() {
     let api = Api::start().await;
     let callback = api.stored(&api.made(json!({ "url": "https://example.com/" })).await).await;

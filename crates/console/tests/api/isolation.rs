@@ -22,11 +22,14 @@ async fn foreign_callbacks_and_those_of_the_instance_do_not_exist_for_an_account
             ("PATCH", path.clone(), body),
             ("DELETE", path.clone(), None),
             ("GET", format!("{path}/secret"), None),
+            ("POST", format!("{path}/pause"), None),
+            ("POST", format!("{path}/resume"), None),
         ] {
             let answer = api.call_as(&key, method, &path, body).await;
             assert_eq!(answer.status, 404, "{method} {path}");
         }
-        assert_eq!(api.get(&path).await["url"], URL, "untouched");
+        let shown = api.get(&path).await;
+        assert_eq!((&shown["url"], &shown["paused"]), (&json!(URL), &json!(false)), "untouched");
     }
     let list = api.call_as(&key, "GET", "/v1/callbacks", None).await;
     assert_eq!(list.json["data"], json!([]));

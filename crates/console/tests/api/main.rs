@@ -7,4 +7,6 @@ mod document;
 mod harness;
 mod history;
 mod isolation;
+mod parked;
+mod pausing;
 mod retries;

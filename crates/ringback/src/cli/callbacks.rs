@@ -57,6 +57,10 @@ enum Action {
     Enable(One),
     /// Take no deliveries: those under way are cancelled
     Disable(One),
+    /// Keep deliveries and send none, until it is resumed: nothing is lost
+    Pause(One),
+    /// Send what was kept, and what comes
+    Resume(One),
     /// Remove a callback; the history of its deliveries stays
     Remove {
         #[command(flatten)]
@@ -67,13 +71,14 @@ enum Action {
     },
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column { title: "ID", fit: Fit::Whole },
     Column { title: "STATE", fit: Fit::Whole },
     Column { title: "ACCOUNT", fit: Fit::Optional(0) },
     Column { title: "METHOD", fit: Fit::Optional(2) },
     Column { title: "URL", fit: Fit::Wraps },
     Column { title: "EVENTS", fit: Fit::Optional(1) },
+    Column { title: "RATE", fit: Fit::Optional(3) },
 ];
 
 pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Result<()> {
@@ -91,6 +96,8 @@ pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Resu
         }
         Action::Enable(callback) => switch(&callback.id, Switch::On, session).await,
         Action::Disable(callback) => switch(&callback.id, Switch::Off, session).await,
+        Action::Pause(callback) => hold(&callback.id, Hold::Pause, session).await,
+        Action::Resume(callback) => hold(&callback.id, Hold::Resume, session).await,
         Action::Remove { callback, yes } => {
             let id = callback.id.resolve(session).await?;
             if !yes {
@@ -111,10 +118,14 @@ fn row(callback: &Answer) -> Vec<Field> {
         Field::new(callback.shown("/method")),
         Field::new(callback.shown("/url")),
         Field::new(events(&callback.value)),
+        Field::new(rate(&callback.value)),
     ]
 }
 
 fn state(callback: &Value) -> Field {
+    if callback.pointer("/paused") == Some(&Value::Bool(true)) {
+        return Field::tinted("paused", Tint::Waiting);
+    }
     match (callback.pointer("/enabled"), text(callback, "/disabled_reason")) {
         (Some(Value::Bool(true)), _) => Field::tinted("enabled", Tint::Good),
         (_, Some("gone")) => Field::tinted("disabled (gone)", Tint::Bad),
@@ -148,6 +159,8 @@ async fn show(id: &str, session: &Session) -> anyhow::Result<()> {
         ("Retries", Field::new(retries(callback))),
         ("Timeout", number("/timeout_ms", " ms")),
         ("In flight", number("/max_in_flight", " requests at the most")),
+        ("Rate", Field::new(rate_limit(callback))),
+        ("Circuit", Field::new(circuit(callback))),
         ("Created", moment(callback, "/created_at", session.now)),
         ("Changed", moment(callback, "/updated_at", session.now)),
     ];
@@ -188,6 +201,33 @@ fn retries(callback: &Value) -> String {
     }
 }
 
+/// In short: `50/s`.
+fn rate(callback: &Value) -> String {
+    match callback.pointer("/rate_limit/per_second") {
+        Some(per_second) => format!("{per_second}/s"),
+        None => "-".to_owned(),
+    }
+}
+
+fn rate_limit(callback: &Value) -> String {
+    match callback.pointer("/rate_limit/per_second") {
+        Some(per_second) => {
+            let burst = shown(callback, "/rate_limit/burst");
+            format!("{per_second} requests a second, {burst} at once after a quiet time")
+        }
+        None => "no limit".to_owned(),
+    }
+}
+
+fn circuit(callback: &Value) -> String {
+    if callback.pointer("/circuit/enabled") != Some(&Value::Bool(true)) {
+        return "none".to_owned();
+    }
+    let (failures, seconds) =
+        (shown(callback, "/circuit/failures"), shown(callback, "/circuit/open_seconds"));
+    format!("opens after {failures} failures in a row, for {seconds} s at first")
+}
+
 async fn show_secret(id: &str, session: &Session) -> anyhow::Result<()> {
     let answer = session.client.get(&["callbacks", id, "secret"]).await?;
     match session.out.form {
@@ -219,6 +259,33 @@ async fn switch(callback: &CallbackRef, switch: Switch, session: &Session) -> an
         Switch::Off => remark(format_args!(
             "Callback {id} is disabled: new events do not match, deliveries under way are cancelled."
         )),
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Hold {
+    Pause,
+    Resume,
+}
+
+async fn hold(callback: &CallbackRef, hold: Hold, session: &Session) -> anyhow::Result<()> {
+    let id = callback.resolve(session).await?;
+    let call = match hold {
+        Hold::Pause => "pause",
+        Hold::Resume => "resume",
+    };
+    let answer = session.client.post_empty(&["callbacks", &id, call]).await?;
+    if session.out.form == Form::Json {
+        return session.out.json(&answer);
+    }
+    match hold {
+        Hold::Pause => remark(format_args!(
+            "Callback {id} is paused: its deliveries are kept. Send them: ringback callbacks resume {id}"
+        )),
+        Hold::Resume => {
+            remark(format_args!("Callback {id} is not paused: what was kept for it goes out now."));
+        }
     }
     Ok(())
 }
@@ -258,6 +325,20 @@ mod tests {
         let fixed = json!({"retry": {"enabled": true, "delay_seconds": 300, "max_retries": 3, "backoff": "fixed"}});
         assert_eq!(retries(&fixed), "3, 300 s apart");
         assert_eq!(retries(&json!({"retry": {"enabled": false, "max_retries": 3}})), "none");
+    }
+
+    #[test]
+    fn limits_are_told_in_words() {
+        let limited = json!({
+            "rate_limit": {"per_second": 50, "burst": 5},
+            "circuit": {"enabled": true, "failures": 20, "open_seconds": 1.5},
+        });
+        assert_eq!(rate(&limited), "50/s");
+        assert_eq!(rate_limit(&limited), "50 requests a second, 5 at once after a quiet time");
+        assert_eq!(circuit(&limited), "opens after 20 failures in a row, for 1.5 s at first");
+        let free = json!({"rate_limit": null, "circuit": {"enabled": false}});
+        assert_eq!((rate(&free), rate_limit(&free)), ("-".to_owned(), "no limit".to_owned()));
+        assert_eq!(circuit(&free), "none");
     }
 
     #[test]

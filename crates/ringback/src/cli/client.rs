@@ -142,8 +142,8 @@ impl Client {
     }
 
     /// For calls that say everything with their path.
-    pub(super) async fn post_empty(&self, path: &[&str]) -> anyhow::Result<()> {
-        self.ask(self.request(Method::POST, self.url(path))).await.map(drop)
+    pub(super) async fn post_empty(&self, path: &[&str]) -> anyhow::Result<Answer> {
+        self.call(self.request(Method::POST, self.url(path))).await
     }
 
     pub(super) async fn patch(

@@ -133,15 +133,15 @@ pub(super) fn print(deliveries: &[Value], session: &Session) -> anyhow::Result<(
 
 fn row(delivery: &Value, session: &Session) -> Vec<Field> {
     let told = |pointer: &str| time(delivery, pointer).map(|moment| relative(moment, session.now));
-    let next = time(delivery, "/next_attempt_at").map(|moment| {
-        match text(delivery, "/waits_for") {
-            Some(reason) if moment > session.now => {
-                format!("{} ({reason})", relative(moment, session.now))
-            }
-            // No reason to wait, or due: the attempt is being made.
-            _ => "now".to_owned(),
+    let next = match (time(delivery, "/next_attempt_at"), text(delivery, "/waits_for")) {
+        (Some(moment), Some(reason)) if moment > session.now => {
+            format!("{} ({})", relative(moment, session.now), reason.replace('_', " "))
         }
-    });
+        // No reason to wait, or due: the attempt is being made.
+        (Some(_), _) => "now".to_owned(),
+        (None, Some("paused")) => "when resumed".to_owned(),
+        (None, _) => String::new(),
+    };
     vec![
         Field::new(shown(delivery, "/id")),
         Field::status(&shown(delivery, "/status")),
@@ -150,7 +150,7 @@ fn row(delivery: &Value, session: &Session) -> Vec<Field> {
         Field::new(attempts_made(delivery)),
         Field::new(shown(delivery, "/account")),
         Field::new(told("/updated_at").unwrap_or_default()),
-        Field::new(next.unwrap_or_default()),
+        Field::new(next),
     ]
 }
 

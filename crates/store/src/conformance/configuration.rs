@@ -3,8 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringback_core::callback::{Authorization, CallbackState, DisabledReason, Format, Method};
+use ringback_core::callback::{
+    Authorization, CallbackState, CircuitPolicy, DisabledReason, Format, Method,
+};
 use ringback_core::filter::EventFilter;
+use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::secret::Secret;
 use ringback_core::{ApiKeyId, Callback, Timestamp};
@@ -35,7 +38,10 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
     callback.authorization = authorization;
     callback.headers.push("X-Second", "2").expect("a header");
     callback.headers.push("X-First", "it's \"1\"").expect("a header");
-    callback.state = CallbackState::Disabled(DisabledReason::ByOwner);
+    callback.state = match number % 2 {
+        0 => CallbackState::Paused,
+        _ => CallbackState::Disabled(DisabledReason::ByOwner),
+    };
     callback.account = Some(account("acme"));
     callback.events = EventFilter::parse(&["COMMENT_*", "PACKAGE_SENT"]).expect("patterns");
     callback.retry = RetryPolicy {
@@ -45,9 +51,20 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
         backoff: Backoff::Exponential { factor: 1.5, delay_max: Duration::from_secs(3_600) },
     };
     callback.timeout = Duration::from_millis(250);
-    callback.max_in_flight = NonZeroU32::new(999).expect("not zero");
+    callback.max_in_flight = not_zero(999);
+    callback.rate_limit = Some(RateLimit { per_second: not_zero(50), burst: not_zero(7) });
+    callback.circuit = CircuitPolicy {
+        enabled: false,
+        failures: not_zero(3),
+        open_for: Duration::from_millis(90_500),
+    };
+    callback.resumed_at = Some(at(999));
     callback.updated_at = at(1_000);
     callback
+}
+
+fn not_zero(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("not zero")
 }
 
 /// What is written comes back, to the last field.
@@ -115,6 +132,7 @@ pub async fn time_of_change_grows_with_every_update(harness: &mut impl Harness) 
 pub async fn gone_callback_is_disabled_unless_its_owner_changed_it(harness: &mut impl Harness) {
     let store = harness.store();
     let mut callback = callback(1);
+    callback.state = CallbackState::Paused;
     store.create_callback(&callback).await.expect("written");
     let too_early = Timestamp::from_ms(callback.updated_at.ms() - 1);
     store.disable_gone_callback(callback.id, too_early, at(900)).await.expect("tried");

@@ -10,7 +10,7 @@ use super::samples::{
     account, at, attempt, callback, delivery, delivery_record, event, event_record, pending,
     response, success,
 };
-use crate::{HistoryRecord, Recorded, RecordedState};
+use crate::{DeliveryKey, HistoryRecord, Recorded, RecordedState};
 
 /// What is recorded comes back, to the last digit of a variable.
 pub async fn events_come_back_with_every_field(harness: &mut impl Harness) {
@@ -47,24 +47,24 @@ pub async fn event_is_found_within_its_account(harness: &mut impl Harness) {
 pub async fn deliveries_come_back_in_every_state(harness: &mut impl Harness) {
     let store = harness.store();
     let next_attempt_at = at(5_000);
-    let states = [
-        DeliveryState::Pending { next_attempt_at, waits: None },
-        DeliveryState::Pending { next_attempt_at, waits: Some(WaitReason::Retry) },
-        DeliveryState::Pending { next_attempt_at, waits: Some(WaitReason::Concurrency) },
+    let waits = WaitReason::ALL.map(Some).into_iter().chain([None]);
+    let pending = waits.map(|waits| DeliveryState::Pending { next_attempt_at, waits });
+    let settled = [
         DeliveryState::Delivered,
         DeliveryState::Exhausted,
         DeliveryState::Cancelled(CancelReason::CallbackDisabled),
         DeliveryState::Cancelled(CancelReason::CallbackDeleted),
     ];
-    for (state, number) in states.into_iter().zip(0..) {
+    for (state, number) in pending.chain(settled).zip(0..) {
         let event = event(number, "acme", "COMMENT_CREATED");
         let mut delivery = delivery(&event, &callback(1), state, number);
         delivery.generation = number;
+        delivery.series_start = delivery.series_start.saturating_add(number);
         store.record(vec![delivery_record(&delivery, None)]).await.expect("recorded");
         let read = store.delivery(delivery.id).await.expect("read");
         assert_eq!(read, Some(delivery));
     }
-    let unknown = delivery(&event(99, "acme", "A"), &callback(1), pending(), 0);
+    let unknown = delivery(&event(99, "acme", "A"), &callback(1), settled[0], 0);
     assert_eq!(store.delivery(unknown.id).await.expect("read"), None);
 }
 
@@ -130,7 +130,12 @@ fn states() -> Vec<Delivery> {
     let event = event(1, "acme", "COMMENT_CREATED");
     let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDeleted);
     let states = [pending(), DeliveryState::Delivered, DeliveryState::Exhausted, cancelled];
-    let with = |attempts| states.map(|state| delivery(&event, &callback(1), state, attempts));
+    let with = |attempts| {
+        states.map(|state| {
+            let delivery = delivery(&event, &callback(1), state, attempts);
+            Delivery { series_start: delivery.next_position().attempt, ..delivery }
+        })
+    };
     [with(0), with(1), with(2)].concat()
 }
 
@@ -193,7 +198,7 @@ pub async fn recorded_leaves_out_what_is_not_known(harness: &mut impl Harness) {
     for number in 0..1_100_u32 {
         let (state, recorded) = states[number as usize % states.len()];
         let delivery = delivery(&event(number, "acme", "A"), &callback(1), state, number);
-        asked.push(delivery.id);
+        asked.push(DeliveryKey { id: delivery.id, created_at: delivery.created_at });
         if number % 100 == 0 {
             store.record(vec![delivery_record(&delivery, None)]).await.expect("recorded");
             expected.push(Recorded { id: delivery.id, attempts: number, state: recorded });

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_core::callback::{Authorization, CallbackState, Format, Headers, Method};
+use ringback_core::callback::{
+    Authorization, CallbackState, CircuitPolicy, Format, Headers, Method,
+};
 use ringback_core::delivery::{
     Attempt, Delivery, DeliveryState, Response, SentRequest, WaitReason,
 };
@@ -42,9 +44,12 @@ pub(super) fn callback(number: u8) -> Callback {
         retry: RetryPolicy::default(),
         timeout: Duration::from_secs(15),
         max_in_flight: NonZeroU32::MIN,
+        rate_limit: None,
+        circuit: CircuitPolicy::default(),
         signing_secret: SigningSecret::from_random([number; 32]),
         created_at,
         updated_at: created_at,
+        resumed_at: None,
     }
 }
 
@@ -85,6 +90,7 @@ pub(super) fn delivery(
         generation: 0,
         state,
         attempts,
+        series_start: NonZeroU32::MIN,
         created_at: event.accepted_at,
         updated_at: event.accepted_at + Duration::from_millis(attempts.into()),
     }

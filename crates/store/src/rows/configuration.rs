@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringback_core::callback::{
-    Authorization, CallbackState, DisabledReason, Format, Headers, Method,
+    Authorization, CallbackState, CircuitPolicy, DisabledReason, Format, Headers, Method,
 };
 use ringback_core::filter::EventFilter;
+use ringback_core::rate::RateLimit;
 use ringback_core::retry::RetryPolicy;
 use ringback_core::secret::Secret;
 use ringback_core::{Callback, CallbackId, Timestamp};
 
 use super::history::{format_of, method_of};
-use super::json::{AuthorizationJson, RetryJson};
+use super::json::{AuthorizationJson, CircuitJson, RateLimitJson, RetryJson};
 use super::{Bind, Columns, Row, id_text};
 use crate::api_key::{KeyHash, Scope};
 use crate::port::Revision;
@@ -47,20 +48,32 @@ pub(crate) fn callback<R: Columns>(
         format: row.word("format", format_of)?,
         authorization: Authorization::from(authorization),
         headers: headers(&row)?,
-        state: match row.optional_text("disabled_reason")? {
-            None => CallbackState::Enabled,
-            Some(_) => CallbackState::Disabled(row.word("disabled_reason", disabled_reason_of)?),
-        },
+        state: state(&row)?,
         account: row.optional_parsed("account")?,
         events: EventFilter::parse(&patterns).map_err(|error| row.unreadable("events", error))?,
         retry: RetryPolicy::from(row.json::<RetryJson>("retry")?),
         timeout: Duration::from_millis(row.number("timeout_ms")?),
         max_in_flight: max_in_flight(&row)?,
+        rate_limit: row.optional_json::<RateLimitJson>("rate_limit")?.map(RateLimit::from),
+        circuit: row
+            .optional_json::<CircuitJson>("circuit")?
+            .map_or_else(CircuitPolicy::default, CircuitPolicy::from),
         signing_secret,
         created_at: row.time("created_at_ms")?,
         updated_at: row.time("updated_at_ms")?,
+        resumed_at: row.optional_time("resumed_at_ms")?,
     };
     Ok((callback, Revision(row.number("revision")?)))
+}
+
+fn state<R: Columns>(row: &Row<'_, R>) -> Result<CallbackState, Error> {
+    if row.optional_text("disabled_reason")?.is_some() {
+        return Ok(CallbackState::Disabled(row.word("disabled_reason", disabled_reason_of)?));
+    }
+    Ok(match row.number::<i64>("paused")? {
+        0 => CallbackState::Enabled,
+        _ => CallbackState::Paused,
+    })
 }
 
 fn headers<R: Columns>(row: &Row<'_, R>) -> Result<Headers, Error> {
@@ -98,7 +111,7 @@ pub(crate) fn bind_callback(
     let signing_secret = key.seal(&place(callback.id, SIGNING_SECRET), &signing_secret);
     let headers: Vec<_> = callback.headers.iter().collect();
     let disabled_reason = match callback.state {
-        CallbackState::Enabled => None,
+        CallbackState::Enabled | CallbackState::Paused => None,
         CallbackState::Disabled(reason) => Some(reason.as_str()),
     };
     values.text(Some(id_text(callback.id.uuid())));
@@ -109,14 +122,18 @@ pub(crate) fn bind_callback(
     values.text(Some(authorization));
     values.text(Some(json(&headers)));
     values.text(disabled_reason);
+    values.number(Some((callback.state == CallbackState::Paused).into()));
     values.text(callback.account.as_ref().map(ringback_core::Account::as_str));
     values.text(Some(json(&callback.events.patterns())));
     values.text(Some(json(&RetryJson::from(&callback.retry))));
     values.number(Some(i64::try_from(callback.timeout.as_millis()).unwrap_or(i64::MAX)));
     values.number(Some(callback.max_in_flight.get().into()));
+    values.text(callback.rate_limit.map(|limit| json(&RateLimitJson::from(limit))));
+    values.text(Some(json(&CircuitJson::from(callback.circuit))));
     values.text(Some(signing_secret));
     values.number(Some(callback.created_at.ms()));
     values.number(Some(updated_at.ms()));
+    values.number(callback.resumed_at.map(Timestamp::ms));
 }
 
 fn json(value: &impl serde::Serialize) -> Arc<str> {

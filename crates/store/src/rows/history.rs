@@ -1,6 +1,7 @@
 //! Events, deliveries and attempts. Binding them is the hot path: each text is put on the heap once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +15,7 @@ use ringback_core::{Event, Outcome};
 
 use super::{Bind, Columns, Row, id_text};
 use crate::Error;
-use crate::port::{Recorded, RecordedState};
+use crate::port::{Parked, Recorded, RecordedState};
 
 pub(crate) fn event<R: Columns>(row: &R) -> Result<Event, Error> {
     let row = Row::of("event", row);
@@ -57,6 +58,7 @@ pub(crate) fn delivery<R: Columns>(row: &R) -> Result<Delivery, Error> {
         generation: row.number("generation")?,
         state: delivery_state(&row)?,
         attempts: row.number("attempts")?,
+        series_start: attempt_number(&row, "series_start")?,
         created_at: row.time("created_at_ms")?,
         updated_at: row.time("updated_at_ms")?,
     })
@@ -96,8 +98,24 @@ pub(crate) fn bind_delivery(values: &mut impl Bind, delivery: &Delivery) {
     values.text(reason);
     values.number(next_attempt_at);
     values.number(Some(delivery.attempts.into()));
+    values.number(Some(delivery.series_start.get().into()));
     values.number(Some(delivery.created_at.ms()));
     values.number(Some(delivery.updated_at.ms()));
+}
+
+/// A row of [`crate::sql::PARKED`]: the delivery's, and what it does not say of the event.
+pub(crate) fn parked<R: Columns>(columns: &R) -> Result<Parked, Error> {
+    let delivery = delivery(columns)?;
+    let row = Row::of("event", columns);
+    let event = Event {
+        id: delivery.event,
+        account: delivery.account.clone(),
+        name: delivery.event_name.clone(),
+        time: row.time("time_ms")?,
+        accepted_at: row.time("accepted_at_ms")?,
+        variables: row.json("variables")?,
+    };
+    Ok(Parked { delivery, event: Arc::new(event) })
 }
 
 pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
@@ -111,10 +129,9 @@ pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
 
 pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
     let row = Row::of("attempt", row);
-    let number = AttemptNumber::new(row.number("number")?);
     Ok(Attempt {
         delivery: row.parsed("delivery_id")?,
-        number: number.ok_or_else(|| row.unreadable("number", "it is zero"))?,
+        number: attempt_number(&row, "number")?,
         started_at: row.time("started_at_ms")?,
         duration: Duration::from_millis(row.number("duration_ms")?),
         request: SentRequest {
@@ -129,6 +146,10 @@ pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
         outcome: outcome(&row)?,
         response: response(&row)?,
     })
+}
+
+fn attempt_number<R: Columns>(row: &Row<'_, R>, column: &str) -> Result<AttemptNumber, Error> {
+    AttemptNumber::new(row.number(column)?).ok_or_else(|| row.unreadable(column, "it is zero"))
 }
 
 fn outcome<R: Columns>(row: &Row<'_, R>) -> Result<Outcome, Error> {
@@ -239,7 +260,7 @@ fn recorded_state_of(word: &str) -> Option<RecordedState> {
 }
 
 fn wait_reason_of(word: &str) -> Option<WaitReason> {
-    [WaitReason::Retry, WaitReason::Concurrency].into_iter().find(|reason| reason.as_str() == word)
+    WaitReason::ALL.into_iter().find(|reason| reason.as_str() == word)
 }
 
 fn cancel_reason_of(word: &str) -> Option<CancelReason> {

@@ -2,9 +2,11 @@
 //!
 //! Rows outlive versions: members may be added with a default, never renamed or given another meaning.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringback_core::callback::Authorization;
+use ringback_core::callback::{Authorization, CircuitPolicy};
+use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,19 @@ pub(super) struct RetryJson {
 enum BackoffJson {
     Fixed,
     Exponential { factor: f64, delay_max_ms: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RateLimitJson {
+    per_second: NonZeroU32,
+    burst: NonZeroU32,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CircuitJson {
+    enabled: bool,
+    failures: NonZeroU32,
+    open_for_ms: u64,
 }
 
 impl From<&Authorization> for AuthorizationJson {
@@ -93,6 +108,38 @@ impl From<RetryJson> for RetryPolicy {
             delay: Duration::from_millis(json.delay_ms),
             max_retries: json.max_retries,
             backoff,
+        }
+    }
+}
+
+impl From<RateLimit> for RateLimitJson {
+    fn from(limit: RateLimit) -> Self {
+        Self { per_second: limit.per_second, burst: limit.burst }
+    }
+}
+
+impl From<RateLimitJson> for RateLimit {
+    fn from(json: RateLimitJson) -> Self {
+        Self { per_second: json.per_second, burst: json.burst }
+    }
+}
+
+impl From<CircuitPolicy> for CircuitJson {
+    fn from(policy: CircuitPolicy) -> Self {
+        Self {
+            enabled: policy.enabled,
+            failures: policy.failures,
+            open_for_ms: whole_ms(policy.open_for),
+        }
+    }
+}
+
+impl From<CircuitJson> for CircuitPolicy {
+    fn from(json: CircuitJson) -> Self {
+        Self {
+            enabled: json.enabled,
+            failures: json.failures,
+            open_for: Duration::from_millis(json.open_for_ms),
         }
     }
 }

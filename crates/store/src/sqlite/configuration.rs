@@ -1,10 +1,7 @@
 //! Callbacks and API keys.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ringback_core::callback::DisabledReason;
-use ringback_core::secret::Secret;
 use ringback_core::{ApiKeyId, Callback, CallbackId, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
@@ -12,9 +9,9 @@ use tokio::sync::watch;
 
 use super::transaction;
 use super::values::Values;
+use crate::changes::{self, Statements};
 use crate::port::{CallbackChange, Revision};
-use crate::rows::{self, Bind as _};
-use crate::{ApiKey, CallbackQuery, Cursor, Error, MasterKey, Page, sql};
+use crate::{ApiKey, CallbackQuery, Cursor, Error, MasterKey, Page, rows, sql};
 
 /// Clones share it.
 #[derive(Clone)]
@@ -24,19 +21,16 @@ pub(super) struct Configuration {
     revision: watch::Sender<Revision>,
 }
 
-const MASTER_KEY_CHECK_PLACE: &str = "meta/master_key_check";
-const MASTER_KEY_CHECK_TEXT: &str = "ringback";
-
 impl Configuration {
     /// Checks the master key, or, in a new database, leaves what later ones are checked by.
     pub(super) async fn open(database: Arc<Database>, key: MasterKey) -> Result<Self, Error> {
         let mut writer = database.writer().await;
-        let check = key.seal(MASTER_KEY_CHECK_PLACE, &Secret::new(MASTER_KEY_CHECK_TEXT));
-        sqlx::query(sql::WRITE_MASTER_KEY_CHECK).bind(check).execute(&mut *writer).await?;
+        sqlx::query(sql::WRITE_MASTER_KEY_CHECK).bind(key.check()).execute(&mut *writer).await?;
         let meta = sqlx::query(sql::READ_META).fetch_one(&mut *writer).await?;
         drop(writer);
-        let check: &str = meta.try_get("master_key_check")?;
-        key.open(MASTER_KEY_CHECK_PLACE, check).map_err(|_| Error::WrongMasterKey)?;
+        if !key.made(meta.try_get("master_key_check")?) {
+            return Err(Error::WrongMasterKey);
+        }
         let revision = Revision(meta.try_get("revision")?);
         Ok(Self { database, key, revision: watch::Sender::new(revision) })
     }
@@ -46,12 +40,7 @@ impl Configuration {
     }
 
     pub(super) async fn create_callback(&self, callback: &Callback) -> Result<(), Error> {
-        let insert = |revision: Revision| {
-            let mut values = Values::default();
-            rows::bind_callback(&mut values, callback, callback.updated_at, &self.key);
-            values.number(Some(revision.0));
-            vec![(sql::INSERT_CALLBACK, values)]
-        };
+        let insert = |revision| changes::create_callback(callback, &self.key, revision);
         self.change(insert).await.map(|_| ())
     }
 
@@ -60,19 +49,8 @@ impl Configuration {
         callback: &Callback,
         read_at: Timestamp,
     ) -> Result<bool, Error> {
-        let update = |revision: Revision| {
-            let mut values = Values::default();
-            rows::bind_callback(
-                &mut values,
-                callback,
-                later(callback.updated_at, read_at),
-                &self.key,
-            );
-            values.number(Some(revision.0));
-            values.number(Some(read_at.ms()));
-            vec![(sql::UPDATE_CALLBACK, values)]
-        };
-        self.change(update).await
+        self.change(|revision| changes::update_callback(callback, read_at, &self.key, revision))
+            .await
     }
 
     pub(super) async fn delete_callback(
@@ -80,16 +58,7 @@ impl Configuration {
         id: CallbackId,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let id: Arc<str> = id.to_string().into();
-        let delete = |revision: Revision| {
-            let (mut deleted, mut remembered) = (Values::default(), Values::default());
-            deleted.text(Some(Arc::clone(&id)));
-            remembered.text(Some(id));
-            remembered.number(Some(revision.0));
-            remembered.number(Some(now.ms()));
-            vec![(sql::DELETE_CALLBACK, deleted), (sql::REMEMBER_DELETED_CALLBACK, remembered)]
-        };
-        self.change(delete).await
+        self.change(|revision| changes::delete_callback(id, now, revision)).await
     }
 
     pub(super) async fn disable_gone_callback(
@@ -98,15 +67,7 @@ impl Configuration {
         known_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let disable = |revision: Revision| {
-            let mut values = Values::default();
-            values.text(Some(id.to_string()));
-            values.text(Some(DisabledReason::Gone.as_str()));
-            values.number(Some(later(now, known_at).ms()));
-            values.number(Some(revision.0));
-            values.number(Some(known_at.ms()));
-            vec![(sql::DISABLE_CALLBACK, values)]
-        };
+        let disable = |revision| changes::disable_gone_callback(id, known_at, now, revision);
         self.change(disable).await.map(|_| ())
     }
 
@@ -136,6 +97,18 @@ impl Configuration {
         }))
     }
 
+    pub(super) async fn resumed_with_parked(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<Callback>, Error> {
+        let sql = format!("SELECT {} {}", sql::CALLBACK_COLUMNS, sql::RESUMED_WITH_PARKED);
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(since.ms())
+            .fetch_all(self.database.readers())
+            .await?;
+        rows.iter().map(|row| Ok(rows::callback(row, &self.key)?.0)).collect()
+    }
+
     /// The revision is read first: what changes while the rest is read is told now or told again, but never missed.
     pub(super) async fn callback_changes(
         &self,
@@ -147,29 +120,15 @@ impl Configuration {
         let put = sqlx::query(AssertSqlSafe(sql)).bind(since.0).fetch_all(readers).await?;
         let deleted =
             sqlx::query(sql::DELETED_CALLBACKS_SINCE).bind(since.0).fetch_all(readers).await?;
-        let mut changes = Vec::with_capacity(put.len() + deleted.len());
-        for row in &put {
-            let (callback, revision) = rows::callback(row, &self.key)?;
-            changes.push((revision, CallbackChange::Put(Arc::new(callback))));
-        }
-        for row in &deleted {
-            let (id, revision) = rows::deleted_callback(row)?;
-            changes.push((revision, CallbackChange::Deleted(id)));
-        }
-        changes.sort_by_key(|(revision, _)| *revision);
-        Ok((changes.into_iter().map(|(_, change)| change).collect(), Revision(reached)))
+        Ok((changes::told(&put, &deleted, &self.key)?, Revision(reached)))
     }
 
     pub(super) async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error> {
-        let mut values = Values::default();
-        rows::bind_api_key(&mut values, key);
-        self.change(|_| vec![(sql::INSERT_API_KEY, values)]).await.map(|_| ())
+        self.change(|_| changes::create_api_key(key)).await.map(|_| ())
     }
 
     pub(super) async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
-        let mut values = Values::default();
-        values.text(Some(id.to_string()));
-        self.change(|_| vec![(sql::DELETE_API_KEY, values)]).await
+        self.change(|_| changes::delete_api_key(id)).await
     }
 
     pub(super) async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
@@ -188,7 +147,7 @@ impl Configuration {
     /// revisions are told in their order.
     async fn change(
         &self,
-        statements: impl FnOnce(Revision) -> Vec<(&'static str, Values)> + Send,
+        statements: impl FnOnce(Revision) -> Statements<Values> + Send,
     ) -> Result<bool, Error> {
         let mut writer = self.database.writer().await;
         transaction::begin(&mut writer).await?;
@@ -203,7 +162,7 @@ impl Configuration {
 
 async fn write_change(
     connection: &mut SqliteConnection,
-    statements: impl FnOnce(Revision) -> Vec<(&'static str, Values)> + Send,
+    statements: impl FnOnce(Revision) -> Statements<Values> + Send,
 ) -> Result<Option<Revision>, Error> {
     let raised = sqlx::query(sql::RAISE_REVISION).fetch_one(&mut *connection).await?;
     let revision = Revision(raised.try_get("revision")?);
@@ -214,10 +173,4 @@ async fn write_change(
         }
     }
     Ok(Some(revision))
-}
-
-/// A time of change is the lock that updates are checked by: it grows even if two changes fall into one millisecond, or
-/// the clock was set back.
-fn later(now: Timestamp, before: Timestamp) -> Timestamp {
-    now.max(before + Duration::from_millis(1))
 }

@@ -3,24 +3,37 @@
 use std::sync::Arc;
 
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_core::{Account, DeliveryId, Event, EventId};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId};
 use ringback_sqlite::Database;
 use sqlx::AssertSqlSafe;
 
 use super::values::Values;
-use crate::port::Recorded;
+use crate::port::{DeliveryKey, Parked, Recorded};
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
 
 /// Ids asked for in one statement.
 const RECORDED_IDS_MAX: usize = 500;
 
+pub(super) async fn parked(
+    database: &Database,
+    callback: CallbackId,
+    limit: usize,
+) -> Result<Vec<Parked>, Error> {
+    let rows = sqlx::query(sql::PARKED)
+        .bind(callback.to_string())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(database.readers())
+        .await?;
+    rows.iter().map(rows::parked).collect()
+}
+
 pub(super) async fn recorded(
     database: &Database,
-    deliveries: &[DeliveryId],
+    deliveries: &[DeliveryKey],
 ) -> Result<Vec<Recorded>, Error> {
     let mut found = Vec::new();
     for chunk in deliveries.chunks(RECORDED_IDS_MAX) {
-        let ids: Vec<Arc<str>> = chunk.iter().map(|id| id.to_string().into()).collect();
+        let ids: Vec<Arc<str>> = chunk.iter().map(|key| key.id.to_string().into()).collect();
         let statement = sql::recorded::<Values>(&ids);
         let rows = sqlx::query_with(AssertSqlSafe(statement.sql), statement.values.0)
             // A text for every number of ids: keeping them all would push out what is used often.

@@ -16,11 +16,11 @@ pub(super) async fn migrate(
     sqlx::query(migrations::CREATE_TABLE).execute(&mut *connection).await?;
     let reached: i64 =
         sqlx::query(migrations::REACHED).fetch_one(&mut *connection).await?.try_get("version")?;
-    let known = migrations::ALL.last().map_or(0, |migration| migration.version);
+    let known = migrations::SQLITE.last().map_or(0, |migration| migration.version);
     if reached > known {
         return Err(Error::TooNew { found: reached, known });
     }
-    for migration in migrations::ALL.iter().filter(|migration| migration.version > reached) {
+    for migration in migrations::SQLITE.iter().filter(|migration| migration.version > reached) {
         transaction::begin(connection).await?;
         let taken = take(connection, migration, now).await;
         transaction::end(connection, taken.map(Some)).await?;

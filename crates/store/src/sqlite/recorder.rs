@@ -1,36 +1,20 @@
 //! History, written: the records of all callers together, in the group commit.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use ringback_core::Event;
-use ringback_core::delivery::{Attempt, Delivery};
 use ringback_sqlite::{Database, Participant, Rank, Script, Values, Wake};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::values::Row;
-use crate::Error;
+use crate::batch::{BATCH_RECORDS_MAX, Handed, LIVE_ATTEMPTS_KEPT, Rows, show};
 use crate::port::{HistoryRecord, LiveAttempt};
-use crate::rows;
-use crate::sql;
-
-/// No batch takes another caller's records once it has as many: a commit stays short, and memory bounded.
-const BATCH_RECORDS_MAX: usize = 1_000;
-/// How far a listener of live attempts may fall behind before it misses some.
-const LIVE_ATTEMPTS_KEPT: usize = 1_024;
+use crate::{Error, rows, sql};
 
 /// Hands records in.
 pub(super) struct Recorder {
     waiting: mpsc::UnboundedSender<Handed>,
     wake: Wake,
     live: broadcast::Sender<Arc<LiveAttempt>>,
-}
-
-/// What one caller handed in.
-struct Handed {
-    records: Vec<HistoryRecord>,
-    answer: oneshot::Sender<Result<(), Error>>,
 }
 
 impl Recorder {
@@ -96,7 +80,7 @@ impl Participant for Writer {
                 |values: &mut Values<'_, '_>| rows::bind_delivery(&mut Row(values), delivery);
             script.run(sql::INSERT_DELIVERY, bind)?;
         }
-        for attempt in rows.attempts {
+        for (_, attempt) in rows.attempts {
             script
                 .run(sql::INSERT_ATTEMPT, |values| rows::bind_attempt(&mut Row(values), attempt))?;
         }
@@ -110,50 +94,6 @@ impl Participant for Writer {
             if committed.is_ok() && self.live.receiver_count() > 0 {
                 show(records, &self.live);
             }
-        }
-    }
-}
-
-/// The rows of a batch. Of several states of one delivery there is the last: a statement may touch a row once only.
-struct Rows<'a> {
-    events: Vec<&'a Event>,
-    deliveries: Vec<&'a Delivery>,
-    attempts: Vec<&'a Attempt>,
-}
-
-impl<'a> Rows<'a> {
-    fn of(batch: &'a [Handed]) -> Self {
-        let mut rows = Self { events: Vec::new(), deliveries: Vec::new(), attempts: Vec::new() };
-        let mut places = HashMap::new();
-        for record in batch.iter().flat_map(|handed| &handed.records) {
-            match record {
-                HistoryRecord::Event(event) => rows.events.push(event),
-                HistoryRecord::Delivery { delivery, attempt } => {
-                    match places.entry(delivery.id) {
-                        Entry::Vacant(place) => {
-                            place.insert(rows.deliveries.len());
-                            rows.deliveries.push(delivery);
-                        }
-                        Entry::Occupied(place) => {
-                            let last = &mut rows.deliveries[*place.get()];
-                            if rows::replaces(delivery, last) {
-                                *last = delivery;
-                            }
-                        }
-                    }
-                    rows.attempts.extend(attempt.as_deref());
-                }
-            }
-        }
-        rows
-    }
-}
-
-fn show(records: Vec<HistoryRecord>, live: &broadcast::Sender<Arc<LiveAttempt>>) {
-    for record in records {
-        if let HistoryRecord::Delivery { delivery, attempt: Some(attempt) } = record {
-            // The last listener may just have gone.
-            let _ = live.send(Arc::new(LiveAttempt { delivery, attempt }));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringback_core::delivery::CancelReason;
+use ringback_core::delivery::{CancelReason, Delivery};
 use ringback_core::{CallbackId, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
@@ -54,6 +54,34 @@ pub(super) async fn cancel_pending(
         .execute(&mut *database.writer().await)
         .await?;
     Ok(usize::try_from(cancelled.rows_affected()).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn let_go(
+    database: &Database,
+    as_read: &[Delivery],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut writer = database.writer().await;
+    transaction::begin(&mut writer).await?;
+    let written = let_each_go(&mut writer, as_read, now).await;
+    transaction::end(&mut writer, written.map(Some)).await.map(|_| ())
+}
+
+async fn let_each_go(
+    connection: &mut SqliteConnection,
+    as_read: &[Delivery],
+    now: Timestamp,
+) -> Result<(), Error> {
+    for delivery in as_read {
+        sqlx::query(sql::LET_GO)
+            .bind(now.ms())
+            .bind(delivery.id.to_string())
+            .bind(delivery.created_at.ms())
+            .bind(delivery.updated_at.ms())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn delete_chunks(

@@ -12,9 +12,10 @@ use sqlx::Row as _;
 use tempfile::TempDir;
 
 use super::SqliteStore;
-use crate::conformance::{Harness, sample_callback as callback, sample_history};
+use crate::conformance::{Harness, sample_callback as callback, sample_history, sample_moment};
 use crate::{Error, MasterKey, Store};
 
+mod migrations;
 mod plans;
 
 crate::store_conformance!(SqliteHarness::new().await);
@@ -210,6 +211,24 @@ async fn recording_after_the_writer_stopped_is_an_error_and_no_wait() {
     let error = store.record(records).await.expect_err("nobody writes any more");
     assert!(matches!(error, Error::Unavailable(_)), "{error}");
     drop(database);
+}
+
+#[tokio::test]
+async fn retention_deletes_in_steps_the_oldest_first() {
+    let harness = SqliteHarness::new().await;
+    let store = harness.store();
+    let at = |ms| sample_moment() + std::time::Duration::from_millis(ms);
+    for number in 0..250 {
+        store.record(sample_history(number)).await.expect("recorded");
+    }
+    // 240 are old enough, to the millisecond.
+    for (step, deleted) in [100, 100, 40, 0].into_iter().enumerate() {
+        assert_eq!(store.delete_history(at(240), 100).await.expect("deleted"), deleted);
+        let events = store.events(&crate::EventQuery::default(), 1_000, None).await.expect("read");
+        assert_eq!(events.items.len(), 250 - (100 * (step + 1)).min(240));
+        let oldest = events.items.iter().map(|event| event.accepted_at).min();
+        assert_eq!(oldest, Some(at((100 * (step as u64 + 1)).min(240))));
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use crate::Error;
 
 /// Begins a transaction. [`end`] has to follow, so whoever calls this must not be dropped in between: see
-/// [`SqliteStore::to_the_end`](super::SqliteStore::to_the_end).
+/// [`Writes`](crate::writes::Writes).
 pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), Error> {
     // IMMEDIATE: it is going to write, and must not find out half-way that it may not.
     sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;

@@ -51,10 +51,18 @@ pub(in crate::cli) struct Add {
     /// How many requests may be under way at once [default: 32]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_in_flight: Option<u64>,
+    /// How many requests a second it gets at the most, from all workers together [default: no limit]
+    #[arg(long, value_name = "PER_SECOND", allow_negative_numbers = true)]
+    rate_limit: Option<u64>,
+    /// With a rate limit: how many requests may go at once after a quiet time [default: a tenth of it]
+    #[arg(long, value_name = "N", requires = "rate_limit", allow_negative_numbers = true)]
+    burst: Option<u64>,
     #[command(flatten)]
     authorization: Authorization,
     #[command(flatten)]
     retry: Retry,
+    #[command(flatten)]
+    circuit: Circuit,
 }
 
 /// What the `Authorization` header says.
@@ -113,6 +121,21 @@ struct Retry {
     /// With exponential: no wait is longer, in seconds
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     max_delay: Option<f64>,
+}
+
+/// When an endpoint that fails is left alone for a while.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Circuit")]
+struct Circuit {
+    /// Never leave it alone, however often it fails
+    #[arg(long, conflicts_with_all = ["circuit_failures", "circuit_open"])]
+    no_circuit: bool,
+    /// After so many failures in a row nothing is sent for a while [default: 20]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    circuit_failures: Option<u64>,
+    /// How long that is at first, in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    circuit_open: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -183,7 +206,16 @@ impl Add {
         put(&mut body, "max_in_flight", self.max_in_flight.map(|requests| json!(requests)));
         put(&mut body, "authorization", self.authorization.value()?);
         put(&mut body, "retry", self.retry.value());
+        put(&mut body, "rate_limit", self.rate_limit());
+        put(&mut body, "circuit", self.circuit.value());
         Ok(body)
+    }
+
+    fn rate_limit(&self) -> Option<Value> {
+        let mut limit = Map::new();
+        put(&mut limit, "per_second", self.rate_limit.map(|number| json!(number)));
+        put(&mut limit, "burst", self.burst.map(|number| json!(number)));
+        (!limit.is_empty()).then_some(Value::Object(limit))
     }
 }
 
@@ -236,6 +268,16 @@ impl Retry {
         put(&mut retry, "factor", self.factor.map(|factor| json!(factor)));
         put(&mut retry, "max_delay_seconds", self.max_delay.map(|seconds| json!(seconds)));
         (!retry.is_empty()).then_some(Value::Object(retry))
+    }
+}
+
+impl Circuit {
+    fn value(&self) -> Option<Value> {
+        let mut circuit = Map::new();
+        put(&mut circuit, "enabled", self.no_circuit.then_some(Value::Bool(false)));
+        put(&mut circuit, "failures", self.circuit_failures.map(|number| json!(number)));
+        put(&mut circuit, "open_seconds", self.circuit_open.map(|seconds| json!(seconds)));
+        (!circuit.is_empty()).then_some(Value::Object(circuit))
     }
 }
 
@@ -304,7 +346,7 @@ mod tests {
     fn every_option_reaches_the_body() {
         let arguments = "--account acme --description d --method GET --format json --events A,B_* --disabled \
             --timeout-ms 100 --max-in-flight 5 --delay 1 --max-retries 2 --backoff exponential --factor 1.5 \
-            --max-delay 60 --basic u:p:q";
+            --max-delay 60 --basic u:p:q --rate-limit 50 --burst 10 --circuit-failures 5 --circuit-open 1.5";
         let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
         arguments.extend(["--header", "X-A: 1", "--header", "X-B: 2"]);
         assert_eq!(
@@ -316,8 +358,12 @@ mod tests {
                 "authorization": {"type": "basic", "username": "u", "password": "p:q"},
                 "retry": {"delay_seconds": 1.0, "max_retries": 2, "backoff": "exponential", "factor": 1.5,
                     "max_delay_seconds": 60.0},
+                "rate_limit": {"per_second": 50, "burst": 10},
+                "circuit": {"failures": 5, "open_seconds": 1.5},
             })
         );
+        assert_eq!(body(&["--rate-limit", "50"])["rate_limit"], json!({"per_second": 50}));
+        assert_eq!(body(&["--no-circuit"])["circuit"], json!({"enabled": false}));
         assert_eq!(body(&["--no-retry"])["retry"], json!({"enabled": false}));
         assert_eq!(
             body(&["--bearer", "t"])["authorization"],
@@ -331,8 +377,13 @@ mod tests {
 
     #[test]
     fn arguments_that_contradict_each_other_are_refused() {
-        for arguments in [["--basic=u:p", "--bearer=t"], ["--no-retry", "--delay=1"]] {
-            let line = ["add", "https://a.example"].iter().chain(&arguments);
+        for arguments in [
+            &["--basic=u:p", "--bearer=t"][..],
+            &["--no-retry", "--delay=1"],
+            &["--no-circuit", "--circuit-open=1"],
+            &["--burst=1"],
+        ] {
+            let line = ["add", "https://a.example"].iter().chain(arguments);
             assert!(Line::try_parse_from(line).is_err(), "{arguments:?}");
         }
     }

@@ -82,7 +82,7 @@ impl Retry {
 /// A refusal of one does not stop the others; a server that can't be reached does.
 async fn retry_one(id: String, session: &Session) -> anyhow::Result<Retried> {
     match session.client.post_empty(&["deliveries", &id, "retry"]).await {
-        Ok(()) => Ok(Retried { id, refusal: None }),
+        Ok(_) => Ok(Retried { id, refusal: None }),
         Err(error) => match error.downcast_ref() {
             Some(Failure::Refused(problem)) if problem.is_about_one() => {
                 Ok(Retried { id, refusal: Some(problem.to_string()) })

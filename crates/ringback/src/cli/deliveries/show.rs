@@ -41,6 +41,9 @@ pub(super) async fn run(id: DeliveryId, detail: Detail, session: &Session) -> an
     if text(delivery, "/next_attempt_at").is_some() {
         facts.push(("Next attempt", moment(delivery, "/next_attempt_at", session.now)));
     }
+    if let Some(reason) = text(delivery, "/waits_for") {
+        facts.push(("Waits for", Field::new(waits_for(reason))));
+    }
     out.facts(&facts)?;
     for attempt in items(delivery, "/attempts") {
         out.line("")?;
@@ -55,6 +58,22 @@ fn told(delivery: &Value) -> String {
     match text(delivery, "/cancel_reason") {
         Some(reason) => format!("{status} ({})", reason.replace('_', " ")),
         None => status,
+    }
+}
+
+/// The reason to wait, in words.
+fn waits_for(reason: &str) -> String {
+    match reason {
+        "retry" => "its time: the last attempt failed".to_owned(),
+        "rate_limit" => "its turn: the callback has a rate limit".to_owned(),
+        "concurrency" => {
+            "a place: as many requests as the callback allows are under way".to_owned()
+        }
+        "circuit_open" => {
+            "the endpoint: it keeps failing, and is left alone for a while".to_owned()
+        }
+        "paused" => "its callback, which is paused".to_owned(),
+        other => other.replace('_', " "),
     }
 }
 
@@ -150,6 +169,12 @@ mod tests {
         assert_eq!(shortened("ééééé", 3, 1), "ééé… (2 more characters: --full)");
         assert_eq!(shortened("a\nb\nc", 100, 2), "a\nb… (1 more characters: --full)");
         assert_eq!(shortened("a\nb\n", 100, 2), "a\nb");
+    }
+
+    #[test]
+    fn a_reason_to_wait_that_is_not_known_here_is_told_as_it_is() {
+        assert_eq!(waits_for("paused"), "its callback, which is paused");
+        assert_eq!(waits_for("full_moon"), "full moon");
     }
 
     #[test]

@@ -66,6 +66,14 @@ async fn every_list_of_events_runs_along_an_index() {
 }
 
 #[tokio::test]
+async fn what_is_parked_is_found_along_its_index() {
+    let harness = SqliteHarness::new().await;
+    assert_runs_along(harness.database(), sql::PARKED, "delivery_parked").await;
+    let resumed = format!("SELECT id {}", sql::RESUMED_WITH_PARKED);
+    assert_runs_along(harness.database(), &resumed, "delivery_parked").await;
+}
+
+#[tokio::test]
 async fn retention_runs_along_indexes() {
     let harness = SqliteHarness::new().await;
     let keys = [("id".into(), "account".into()), ("id".into(), "account".into())];

@@ -1,4 +1,4 @@
--- Runs on SQLite and on PostgreSQL: ids are TEXT, moments BIGINT milliseconds, yes or no BIGINT 0 or 1, JSON TEXT.
+-- Ids are TEXT, moments BIGINT milliseconds, yes or no BIGINT 0 or 1, JSON TEXT: types that PostgreSQL has, too.
 
 -- One row: the revision of the configuration, and a known text sealed with the master key, to tell a wrong key by.
 CREATE TABLE meta (

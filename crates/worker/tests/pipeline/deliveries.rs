@@ -1,122 +1,17 @@
-//! The pipeline over the real embedded adapters and a real receiver, on a clock that stands still until it is moved:
-//! a retry in 300 s takes no time.
-
-#![expect(clippy::disallowed_methods, reason = "tests spawn tasks of their own")]
+//! What becomes of deliveries, on a clock that stands still until it is moved: a retry in 300 s takes no time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringback_core::callback::{CallbackState, DisabledReason};
-use ringback_core::delivery::{CancelReason, Delivery, DeliveryState, WaitReason};
+use ringback_core::delivery::{CancelReason, DeliveryState};
 use ringback_core::dispatch::Novelty;
 use ringback_core::retry::{AttemptNumber, Position};
-use ringback_core::{Callback, DeliveryId, Dispatch, Event, Target};
-use ringback_runtime::{Clock as _, Shutdown};
-use ringback_sqlite::Database;
-use ringback_store::MasterKey;
-use ringback_store::sqlite::SqliteStore;
-use ringback_testkit::{Answer, Behaviour, ManualClock, Received, Receiver, builders};
-use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
+use ringback_core::{Callback, Dispatch, Target};
+use ringback_runtime::Clock as _;
+use ringback_testkit::{Answer, Behaviour, Received, builders};
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A whole embedded Ringback without its HTTP side.
-struct Bench {
-    clock: ManualClock,
-    ports: Ports,
-    shutdown: Shutdown,
-    receiver: Receiver,
-    _directory: tempfile::TempDir,
-}
-
-impl Bench {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let clock = ManualClock::default();
-        let shared: Arc<ManualClock> = Arc::new(clock.clone());
-        let database = Database::open(directory.path()).await.expect("opened");
-        let broker = ringback_broker::embedded::Embedded::open(database.clone(), shared.clone());
-        let broker = broker.await.expect("opened");
-        let key = MasterKey::from_random([7; 32]);
-        let store = SqliteStore::open(database.clone(), key, shared.clone()).await.expect("opened");
-        let claims =
-            ringback_idempotency::embedded::Embedded::open(database.clone(), shared.clone());
-        let claims = claims.await.expect("opened");
-        let ports = Ports { broker: broker.clone(), store, idempotency: claims, clock: shared };
-        let shutdown = Shutdown::new();
-        tokio::spawn(database.run_writer(shutdown.clone()));
-        tokio::spawn(broker.run(shutdown.clone()));
-        let policy =
-            ringback_core::address::AddressPolicy::allowing(ringback_core::address::loopback());
-        let sender = SenderSettings { address_policy: policy, ca_files: Vec::new() };
-        let sender = Sender::new(sender).expect("a sender");
-        let worker = Worker::new(WorkerSettings::default(), &ports, sender);
-        tokio::spawn(worker.run(shutdown.clone()));
-        let receiver = Receiver::start().await.expect("a receiver");
-        Self { clock, ports, shutdown, receiver, _directory: directory }
-    }
-
-    async fn callback(&self, path: &str) -> Callback {
-        let callback = builders::callback(&self.receiver.url(path));
-        self.ports.store.create_callback(&callback).await.expect("created");
-        callback
-    }
-
-    async fn publish(&self, event: &Arc<Event>) {
-        self.ports
-            .broker
-            .publish(vec![Dispatch::of_event(event.clone())])
-            .await
-            .expect("published");
-    }
-
-    /// Waits until the delivery stands as asked for.
-    async fn wait_for(&self, id: DeliveryId, wanted: impl Fn(&Delivery) -> bool) -> Delivery {
-        let mut live = self.ports.store.live_attempts();
-        let waiting = async {
-            loop {
-                let delivery = self.ports.store.delivery(id).await.expect("read");
-                if let Some(delivery) = delivery.filter(|delivery| wanted(delivery)) {
-                    return delivery;
-                }
-                // Cancelled deliveries have no attempt that would wake us.
-                let _news = tokio::time::timeout(Duration::from_millis(20), live.recv()).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, waiting).await.expect("it never came to that")
-    }
-
-    /// Waits until a retry is recorded as waiting, and gives its time.
-    async fn wait_for_retry(&self, id: DeliveryId, attempts: u32) -> ringback_core::Timestamp {
-        let delivery = self
-            .wait_for(id, |delivery| {
-                delivery.attempts == attempts
-                    && matches!(
-                        delivery.state,
-                        DeliveryState::Pending { waits: Some(WaitReason::Retry), .. }
-                    )
-            })
-            .await;
-        match delivery.state {
-            DeliveryState::Pending { next_attempt_at, .. } => next_attempt_at,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.shutdown.request();
-    }
-}
-
-fn delivery_of(event: &Event, callback: &Callback) -> DeliveryId {
-    DeliveryId::of(&event.account, event.id, callback.id, 0)
-}
-
-fn is(state: DeliveryState) -> impl Fn(&Delivery) -> bool {
-    move |delivery| delivery.state == state
-}
+use crate::bench::{Bench, DEADLINE, delivery_of, is};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_comes_after_300_s_and_not_a_millisecond_before() {

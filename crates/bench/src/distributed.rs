@@ -1,0 +1,99 @@
+//! The distributed pipeline against bare ones, all on the same servers: rates, processor time by process, latency,
+//! retries, workers.
+
+mod column;
+mod ladder;
+mod latency;
+mod load;
+mod pipeline;
+mod rates;
+mod retries;
+mod servers;
+mod table;
+mod workers;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use self::column::Column;
+use self::servers::Servers;
+use crate::server::Receiver;
+
+/// What is measured, and how much is sent.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Events of a run with one callback; the others follow from it
+    #[arg(long, default_value_t = 30_000)]
+    events: usize,
+    /// How often each figure is measured; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// These parts alone
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// These columns alone
+    #[arg(long, value_delimiter = ',')]
+    columns: Vec<Column>,
+    /// Events a second for the latency [default: a fifth of what (2) takes]
+    #[arg(long)]
+    per_second: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// As fast as it goes, to one callback and to five
+    Rates,
+    /// From sending to receiving, at a rate that all can take
+    Latency,
+    /// One delivery of 20 fails once
+    Retries,
+    /// 100,000 retries due at the same time
+    Ladder,
+    /// 1, 2 and 4 workers, and a receiver that takes 50 ms
+    Workers,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        if self.columns.is_empty() {
+            Column::value_variants().to_vec()
+        } else {
+            self.columns.clone()
+        }
+    }
+}
+
+/// What every run is made with.
+struct Bench {
+    servers: Servers,
+    receiver: Receiver,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let bench = Bench { servers: Servers::start().await?, receiver: Receiver::start().await? };
+    let mut yardstick = None;
+    if options.wants(Part::Rates) {
+        yardstick = rates::measure(&bench, &options).await?;
+    }
+    if options.wants(Part::Latency) {
+        let per_second = options.per_second.unwrap_or(match yardstick {
+            Some(rate) => (rate / 5.0) as u32,
+            None => latency::PER_SECOND_DEFAULT,
+        });
+        latency::measure(&bench, &options, per_second).await?;
+    }
+    if options.wants(Part::Retries) {
+        retries::measure(&bench, &options).await?;
+    }
+    if options.wants(Part::Ladder) {
+        ladder::measure(&bench).await?;
+    }
+    if options.wants(Part::Workers) {
+        workers::measure(&bench, &options).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! From sending to receiving, at a rate that every column can take: a fifth of what (2) takes at the most.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::column::Column;
+use super::pipeline::{Pipeline, Subscribers};
+use super::table::{Parts, median, ratio, shown, spread};
+use super::{Bench, Options};
+use crate::producer::open_loop;
+use crate::receiver::say;
+use crate::server::ADMIN_KEY;
+
+/// If (2) was not measured in the same run.
+pub(super) const PER_SECOND_DEFAULT: u32 = 2_000;
+
+const WARM_UP: Duration = Duration::from_secs(1);
+const LASTING: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy)]
+struct Run {
+    p50_ms: f64,
+    p99_ms: f64,
+    /// For 10,000 deliveries.
+    cpu: Parts,
+}
+
+pub(super) async fn measure(bench: &Bench, options: &Options, per_second: u32) -> Result<()> {
+    let mut runs: Vec<(Column, Vec<Run>)> =
+        options.columns().into_iter().map(|column| (column, Vec::new())).collect();
+    for _ in 0..options.rounds {
+        for (column, runs) in &mut runs {
+            runs.push(run(bench, *column, per_second).await?);
+        }
+    }
+    say(&format!(
+        "\n{per_second} events/s for {} s, fan-out 1: from sending to receiving\n\n\
+         | | p50 ms | p99 ms | p99 to (2) | p99 to (3) | system CPU-s/10k |\n|---|---|---|---|---|---|\n",
+        LASTING.as_secs()
+    ))?;
+    let p99s = |wanted| {
+        let of_column = runs.iter().filter(|(column, _)| *column == wanted);
+        of_column.flat_map(|(_, runs)| runs.iter().map(|run| run.p99_ms)).collect::<Vec<_>>()
+    };
+    for (column, runs) in &runs {
+        let p99 = p99s(*column);
+        say(&format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            column.name(),
+            spread(runs.iter().map(|run| run.p50_ms), 1),
+            spread(p99.iter().copied(), 1),
+            shown(ratio(&p99, &p99s(Column::Stores))),
+            shown(ratio(&p99, &p99s(Column::Bundles))),
+            shown(median(runs.iter().map(|run| run.cpu.system()))),
+        ))?;
+    }
+    Ok(())
+}
+
+async fn run(bench: &Bench, column: Column, per_second: u32) -> Result<Run> {
+    let receiver = &bench.receiver;
+    let pipeline = Pipeline::start(bench, column, Subscribers::HEALTHY).await?;
+    let before = receiver.count().await?;
+    let warm_up = open_loop(pipeline.address, ADMIN_KEY, per_second, WARM_UP).await? as u64;
+    receiver.wait_for(before + warm_up).await?;
+    // Whatever the warm-up left to do.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    receiver.latencies_ms().await?;
+
+    let cpu = pipeline.cpu_seconds(bench)?;
+    let events = open_loop(pipeline.address, ADMIN_KEY, per_second, LASTING).await? as u64;
+    receiver.wait_for(before + warm_up + events).await?;
+    let cpu = (pipeline.cpu_seconds(bench)? - cpu).for_10k(events);
+    let (p50_ms, p99_ms) = receiver.latencies_ms().await?;
+    pipeline.stop(bench).await?;
+    Ok(Run { p50_ms, p99_ms, cpu })
+}

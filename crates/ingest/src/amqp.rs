@@ -1,0 +1,241 @@
+//! Events that producers put on a queue themselves: checked, recognised, published, acked. What can't be taken is set
+//! aside with the reason, never dropped and never in the way.
+//!
+//! **Invariants.** A message is acked once its event is durable on the dispatch queue, or it is durable among the
+//! rejected. So each may come twice, and is then told by its id: an event without one, and without a `message_id`, can't be
+//! told from another, and comes twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ringback_api::FieldError;
+use ringback_broker::{Incoming, Intake, IntakeConsumer, IntakeReceipt, Rejection};
+use ringback_core::{Account, EventId};
+use ringback_runtime::Shutdown;
+use uuid::Uuid;
+
+use crate::accept::Ingest;
+use crate::candidate::{Candidate, Decision};
+use crate::wire::NewEvent;
+
+/// Messages taken together: they share publishes, and no one waits for more to come.
+const BATCH: usize = 256;
+
+/// How long what was fetched may take to be finished after the shutdown was requested.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Ids made of a `message_id` that is no UUID are UUIDv5 in this namespace.
+const MESSAGE_NAMESPACE: Uuid = Uuid::from_u128(0x1d2c_5a4e_4f0b_4c39_8a55_92c3_07d1_6be8);
+
+impl Ingest {
+    /// Takes events off a queue until asked to stop.
+    ///
+    /// # Errors
+    /// If the queue can't be consumed from at all.
+    pub async fn run_intake(
+        self: Arc<Self>,
+        intake: Arc<dyn Intake>,
+        shutdown: Shutdown,
+    ) -> Result<(), ringback_broker::Error> {
+        let mut consumer = intake.consume().await?;
+        loop {
+            let batch = tokio::select! {
+                batch = consumer.next(BATCH) => batch,
+                () = shutdown.requested() => break,
+            };
+            if batch.is_empty() {
+                break;
+            }
+            self.take_batch(&*consumer, batch, &shutdown).await;
+        }
+        consumer.stop().await;
+        if tokio::time::timeout(DRAIN, consumer.finish()).await.is_err() {
+            tracing::info!(
+                "the intake queue was left without a goodbye: it hands out again what was not acked"
+            );
+        }
+        Ok(())
+    }
+
+    async fn take_batch(
+        &self,
+        consumer: &dyn IntakeConsumer,
+        batch: Vec<Incoming>,
+        shutdown: &Shutdown,
+    ) {
+        let mut candidates = Vec::with_capacity(batch.len());
+        let mut receipts = Vec::with_capacity(batch.len());
+        let mut rejected = Vec::new();
+        for incoming in batch {
+            match self.check_incoming(&incoming) {
+                Ok(candidate) => {
+                    candidates.push(candidate);
+                    receipts.push(incoming.receipt);
+                }
+                Err(why) => rejected.push((incoming, why)),
+            }
+        }
+        let rejecting = join_all(
+            rejected.iter().map(|(incoming, why)| set_aside(consumer, incoming, why, shutdown)),
+        );
+        let taking = self.take(consumer, candidates, receipts, shutdown);
+        futures_util::join!(rejecting, taking);
+    }
+
+    async fn take(
+        &self,
+        consumer: &dyn IntakeConsumer,
+        candidates: Vec<Candidate>,
+        receipts: Vec<IntakeReceipt>,
+        shutdown: &Shutdown,
+    ) {
+        let mut taken: Vec<Candidate> = Vec::with_capacity(candidates.len());
+        for decision in self.recognise(candidates).await {
+            match decision {
+                Decision::Take(candidate) => taken.push(candidate),
+                // Whoever works on it may have died: the history tells them apart.
+                Decision::Busy(candidate) => taken.push(candidate.in_doubt()),
+                Decision::Repeat(_) => {}
+            }
+        }
+        let publish = || self.publish(taken.clone());
+        if insist("publish events from the intake queue", publish, shutdown).await {
+            for receipt in receipts {
+                consumer.ack(receipt);
+            }
+        }
+    }
+
+    fn check_incoming(&self, incoming: &Incoming) -> Result<Candidate, Rejection> {
+        if let Some(content_type) = &incoming.content_type
+            && !is_json(content_type)
+        {
+            let detail = format!("content type `{content_type}` is not taken: application/json");
+            return Err(Rejection { reason: "content_type", detail });
+        }
+        if incoming.body.len() > self.event_bytes_max {
+            let detail = format!(
+                "{} bytes, where {} is the most (event_bytes_max)",
+                incoming.body.len(),
+                self.event_bytes_max
+            );
+            return Err(Rejection { reason: "too_large", detail });
+        }
+        let event: NewEvent =
+            ringback_api::parse(&incoming.body).map_err(|problem| match problem.errors() {
+                [] => Rejection { reason: "not_json", detail: problem.detail().to_owned() },
+                errors => invalid(errors),
+            })?;
+        let event = event.check().map_err(|errors| invalid(&errors))?;
+        let account = match &event.account {
+            Some(account) => account.clone(),
+            None => account_of(&incoming.routing_key)?,
+        };
+        let mut event = event;
+        event.id = event.id.or_else(|| id_of(incoming.message_id.as_deref()?, &account));
+        Ok(event.into_candidate(account, None, self.clock.now()))
+    }
+}
+
+/// The account that a routing key `<account>.<name>` begins with.
+fn account_of(routing_key: &str) -> Result<Account, Rejection> {
+    let account = routing_key.split('.').next().unwrap_or_default();
+    account.parse().map_err(|_| Rejection {
+        reason: "invalid",
+        detail: format!(
+            "/account: the event's account is needed, there or as the routing key's first word (`{routing_key}`)"
+        ),
+    })
+}
+
+/// A UUID is kept; of anything else, an id is made that is the same for the same text and account.
+fn id_of(message_id: &str, account: &Account) -> Option<EventId> {
+    if message_id.is_empty() {
+        return None;
+    }
+    let made = || {
+        let name = format!("{account}/{message_id}");
+        EventId::from_uuid(Uuid::new_v5(&MESSAGE_NAMESPACE, name.as_bytes()))
+    };
+    Some(message_id.parse().unwrap_or_else(|_| made()))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.is_empty() || essence.eq_ignore_ascii_case("application/json")
+}
+
+fn invalid(errors: &[FieldError]) -> Rejection {
+    let said: Vec<_> =
+        errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail)).collect();
+    Rejection { reason: "invalid", detail: said.join("; ") }
+}
+
+async fn set_aside(
+    consumer: &dyn IntakeConsumer,
+    incoming: &Incoming,
+    why: &Rejection,
+    shutdown: &Shutdown,
+) {
+    tracing::warn!(
+        reason = why.reason,
+        detail = why.detail,
+        routing_key = incoming.routing_key,
+        "a producer's message is set aside"
+    );
+    let reject = || consumer.reject(incoming, why);
+    insist("set a producer's message aside", reject, shutdown).await;
+}
+
+/// Does what has to be done, again and again while it fails. False: the process stops before, and the message comes again.
+async fn insist<F>(what: &str, mut call: impl FnMut() -> F, shutdown: &Shutdown) -> bool
+where
+    F: Future<Output = Result<(), ringback_broker::PublishError>>,
+{
+    const PAUSE_MAX: Duration = Duration::from_secs(5);
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match call().await {
+            Ok(()) => return true,
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "can't {what}, trying again in {pause:?}");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+            () = shutdown.requested() => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_id_names_the_event_within_its_account() {
+        let acme: Account = "acme".parse().expect("an account");
+        let other: Account = "other".parse().expect("an account");
+        let uuid = "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21";
+        assert_eq!(id_of(uuid, &acme).expect("an id").to_string(), uuid);
+        assert_eq!(id_of("order-7", &acme), id_of("order-7", &acme));
+        assert_ne!(id_of("order-7", &acme), id_of("order-7", &other));
+        assert_eq!(id_of("", &acme), None);
+    }
+
+    #[test]
+    fn account_may_stand_in_the_routing_key_alone() {
+        assert_eq!(account_of("acme.COMMENT_CREATED").expect("an account").as_str(), "acme");
+        assert!(account_of("").expect_err("none").detail.contains("/account"));
+    }
+
+    #[test]
+    fn json_is_told_by_its_media_type_whatever_its_parameters() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", ""] {
+            assert!(is_json(json), "{json}");
+        }
+        assert!(!is_json("text/xml"));
+    }
+}

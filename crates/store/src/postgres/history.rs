@@ -1,0 +1,106 @@
+//! History, read.
+
+use std::collections::BTreeMap;
+
+use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId};
+use sqlx::AssertSqlSafe;
+
+use super::connection::Database;
+use super::partitions::day_of;
+use super::statements;
+use super::values::Values;
+use crate::port::{DeliveryKey, Parked, Recorded};
+use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
+
+/// Asks once for each day: usually there is one, or two around midnight.
+pub(super) async fn recorded(
+    database: &Database,
+    deliveries: &[DeliveryKey],
+) -> Result<Vec<Recorded>, Error> {
+    let mut days = BTreeMap::<i32, Vec<String>>::new();
+    for key in deliveries {
+        days.entry(day_of(key.created_at)).or_default().push(key.id.to_string());
+    }
+    let mut recorded = Vec::new();
+    for (day, ids) in days {
+        let values = Values::none().and(day).and(ids);
+        for row in &database.rows(statements::RECORDED, values).await? {
+            recorded.push(rows::recorded(row)?);
+        }
+    }
+    Ok(recorded)
+}
+
+pub(super) async fn parked(
+    database: &Database,
+    callback: CallbackId,
+    limit: usize,
+) -> Result<Vec<Parked>, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = Values::none().and(callback.to_string()).and(limit);
+    let found = database.rows(statements::PARKED, values).await?;
+    found.iter().map(rows::parked).collect()
+}
+
+pub(super) async fn event(
+    database: &Database,
+    id: EventId,
+    account: Option<&Account>,
+) -> Result<Option<Event>, Error> {
+    let statement = sql::event::<Values>(id, account);
+    let found = database.rows(AssertSqlSafe(statement.sql), statement.values).await?;
+    found.first().map(rows::event).transpose()
+}
+
+pub(super) async fn events(
+    database: &Database,
+    query: &EventQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Result<Page<Event>, Error> {
+    let statement = sql::events::<Values>(query, limit.saturating_add(1), after);
+    let found = database.rows(AssertSqlSafe(statement.sql), statement.values).await?;
+    let events = found.iter().map(rows::event).collect::<Result<_, _>>()?;
+    Ok(Page::of(events, limit, |event: &Event| (event.accepted_at, event.id.to_string())))
+}
+
+/// The newest, should the producer have sent the event again on another day, after its id was forgotten.
+pub(super) async fn delivery(
+    database: &Database,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, Error> {
+    let sql = format!(
+        "SELECT {} FROM delivery WHERE id = $1 ORDER BY day DESC LIMIT 1",
+        sql::DELIVERY_COLUMNS
+    );
+    let found = database.rows(AssertSqlSafe(sql), Values::none().and(id.to_string())).await?;
+    found.first().map(rows::delivery).transpose()
+}
+
+pub(super) async fn deliveries(
+    database: &Database,
+    query: &DeliveryQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Result<Page<Delivery>, Error> {
+    let statement = sql::deliveries::<Values>(query, limit.saturating_add(1), after);
+    let found = database.rows(AssertSqlSafe(statement.sql), statement.values).await?;
+    let deliveries = found.iter().map(rows::delivery).collect::<Result<_, _>>()?;
+    Ok(Page::of(deliveries, limit, |delivery: &Delivery| {
+        (delivery.created_at, delivery.id.to_string())
+    }))
+}
+
+pub(super) async fn attempts(
+    database: &Database,
+    delivery: DeliveryId,
+) -> Result<Vec<Attempt>, Error> {
+    let sql = format!(
+        "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY day, number",
+        sql::ATTEMPT_COLUMNS
+    );
+    let values = Values::none().and(delivery.to_string());
+    let found = database.rows(AssertSqlSafe(sql), values).await?;
+    found.iter().map(rows::attempt).collect()
+}

@@ -1,0 +1,226 @@
+//! History, written: the records of all callers together, a batch in one statement.
+//!
+//! While one batch is on its way the next one gathers, so batches grow with the load, and alone a caller waits for
+//! nobody. A thousand rows in one statement cost the database a fourteenth of a thousand statements.
+
+use std::sync::Arc;
+
+use ringback_runtime::Shutdown;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::arrays::Arrays;
+use super::connection::{ANSWER_PATIENCE, Database};
+use super::error::{is_conflict, is_of_connection, is_of_values, no_answer};
+use super::live::Live;
+use super::partitions::day_of;
+use super::statements::{self, ATTEMPT, DELIVERY, EVENT};
+use super::values::Values;
+use crate::Error;
+use crate::batch::{BATCH_RECORDS_MAX, Handed, Rows};
+use crate::port::HistoryRecord;
+use crate::rows::{self, Bind as _};
+
+/// No batch takes another caller's records once it is as large: PostgreSQL takes 1 GiB in one statement, and both sides
+/// hold it in memory.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How often a batch is tried that stood in another's way.
+const CONFLICTS_MAX: u32 = 10;
+
+/// Hands records in.
+pub(super) struct Recorder {
+    waiting: mpsc::UnboundedSender<Handed>,
+}
+
+/// Where they wait. Clones share it: each writer takes what comes first.
+#[derive(Clone)]
+pub(super) struct Waiting(Arc<Mutex<mpsc::UnboundedReceiver<Handed>>>);
+
+impl Recorder {
+    pub(super) fn new() -> (Self, Waiting) {
+        // Unbounded, but not without bound: every caller waits for its answer, and a worker has so many callers only.
+        let (waiting, handed) = mpsc::unbounded_channel();
+        (Self { waiting }, Waiting(Arc::new(Mutex::new(handed))))
+    }
+
+    /// # Cancel safety
+    /// What was handed in is written all the same; only the answer is lost.
+    pub(super) async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.waiting.send(Handed { records, answer }).map_err(|_| Error::stopped())?;
+        answered.await.map_err(|_| Error::stopped())?
+    }
+}
+
+impl Waiting {
+    /// The next batch; none: all is written, and no more is taken.
+    async fn batch(&self, shutdown: &Shutdown) -> Option<Vec<Handed>> {
+        let mut handed = self.0.lock().await;
+        let first = tokio::select! {
+            biased;
+            first = handed.recv() => first?,
+            () = shutdown.requested() => {
+                handed.close();
+                handed.recv().await?
+            }
+        };
+        let (mut records, mut bytes) = size(&first);
+        let mut batch = vec![first];
+        while records < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
+            let Ok(next) = handed.try_recv() else { break };
+            let more = size(&next);
+            (records, bytes) = (records + more.0, bytes + more.1);
+            batch.push(next);
+        }
+        Some(batch)
+    }
+}
+
+/// How many records, and about how large they are, as far as that has no bound.
+fn size(handed: &Handed) -> (usize, usize) {
+    let bytes = |record: &HistoryRecord| match record {
+        HistoryRecord::Event(event) => {
+            event.variables.iter().map(|(name, value)| name.len() + value.get().len()).sum()
+        }
+        HistoryRecord::Delivery { attempt, .. } => {
+            let response = attempt.as_ref().and_then(|attempt| attempt.response.as_ref());
+            response.map_or(0, |response| response.body.len())
+        }
+    };
+    (handed.records.len(), handed.records.iter().map(bytes).sum())
+}
+
+/// Writes batches, one after the other, on a connection of its own.
+pub(super) struct Writer {
+    waiting: Waiting,
+    database: Database,
+    live: Arc<Live>,
+    connection: Option<PgConnection>,
+    sql: String,
+}
+
+impl Writer {
+    pub(super) fn new(waiting: Waiting, database: Database, live: Arc<Live>) -> Self {
+        Self { waiting, database, live, connection: None, sql: statements::record() }
+    }
+
+    /// Until asked to stop, and then until nothing waits.
+    pub(super) async fn run(mut self, shutdown: Shutdown) {
+        while let Some(batch) = self.waiting.batch(&shutdown).await {
+            self.write(batch).await;
+        }
+        if let Some(connection) = self.connection {
+            // All that was sent was answered; whether it says good-bye does not matter.
+            let _ = connection.close().await;
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Handed>) {
+        let written = self.write_together(&batch).await;
+        if batch.len() == 1 || !matches!(written, Err(Failure::OfValues(_))) {
+            self.settle(batch, written);
+            return;
+        }
+        // One record that can't be written must not take the others along for ever.
+        for handed in batch {
+            let alone = vec![handed];
+            let written = self.write_together(&alone).await;
+            self.settle(alone, written);
+        }
+    }
+
+    /// All of it or nothing.
+    async fn write_together(&mut self, batch: &[Handed]) -> Result<(), Failure> {
+        let mut conflicts = 0;
+        loop {
+            let (mut connection, fresh) = match self.connection.take() {
+                Some(connection) => (connection, false),
+                None => (self.database.connect().await.map_err(Failure::Other)?, true),
+            };
+            let statement = sqlx::query_with(AssertSqlSafe(&*self.sql), values(batch).0);
+            // Not before the answer to COMMIT, which is part of it.
+            let done = timeout(ANSWER_PATIENCE, statement.execute(&mut connection)).await;
+            let error = match done {
+                Ok(Ok(_)) => {
+                    self.connection = Some(connection);
+                    return Ok(());
+                }
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Failure::Other(no_answer(ANSWER_PATIENCE).into())),
+            };
+            if is_of_connection(&error) {
+                // It broke while nobody used it, or before anybody was told "written": to write once more changes
+                // nothing. If it was made just now, there is nothing to be had.
+                if fresh {
+                    return Err(Failure::Other(error.into()));
+                }
+                continue;
+            }
+            self.connection = Some(connection);
+            if is_conflict(&error) && conflicts < CONFLICTS_MAX {
+                conflicts += 1;
+                tracing::debug!(conflicts, "a batch of history stood in another's way");
+            } else if is_of_values(&error) {
+                return Err(Failure::OfValues(error));
+            } else {
+                return Err(Failure::Other(error.into()));
+            }
+        }
+    }
+
+    fn settle(&self, batch: Vec<Handed>, written: Result<(), Failure>) {
+        let written = written.map_err(Error::from);
+        for Handed { records, answer } in batch {
+            // A caller that is gone needs no answer.
+            let _ = answer.send(written.as_ref().map_err(|error| error.share()).copied());
+            if written.is_ok() {
+                self.live.show(records);
+            }
+        }
+    }
+}
+
+/// Why a batch is not written.
+enum Failure {
+    /// Some value of it is the cause.
+    OfValues(sqlx::Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::OfValues(error) => error.into(),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// The rows of a batch, in the order of their keys: two batches that touch the same rows lock them in the same order.
+fn values(batch: &[Handed]) -> Values {
+    let mut rows = Rows::of(batch);
+    rows.events.sort_unstable_by_key(|event| event.id);
+    rows.deliveries.sort_unstable_by_key(|delivery| delivery.id);
+    rows.attempts.sort_unstable_by_key(|(_, attempt)| (attempt.delivery, attempt.number));
+    let [mut events, mut deliveries, mut attempts] =
+        [EVENT, DELIVERY, ATTEMPT].map(|table| Arrays::of(table.kinds));
+    for event in rows.events {
+        rows::bind_event(&mut events, event);
+        events.number(Some(day_of(event.accepted_at).into()));
+    }
+    for delivery in rows.deliveries {
+        rows::bind_delivery(&mut deliveries, delivery);
+        deliveries.number(Some(day_of(delivery.created_at).into()));
+    }
+    for (delivery, attempt) in rows.attempts {
+        rows::bind_attempt(&mut attempts, attempt);
+        attempts.number(Some(day_of(delivery.created_at).into()));
+    }
+    attempts.bind(deliveries.bind(events.bind(Values::none())))
+}

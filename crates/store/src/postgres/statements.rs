@@ -1,0 +1,121 @@
+//! The statements that are other ones than SQLite's: those that know of days, and of rows by the thousand.
+
+use super::arrays::Kind::{self, Number, Text};
+use crate::sql;
+
+/// Rows of a table, written from arrays.
+pub(super) struct Table {
+    name: &'static str,
+    columns: &'static str,
+    /// What the columns hold, and the day after them.
+    pub(super) kinds: &'static [Kind],
+    key: &'static str,
+    on_conflict: &'static str,
+}
+
+pub(super) const EVENT: Table = Table {
+    name: "event",
+    columns: sql::EVENT_COLUMNS,
+    kinds: &[Text, Text, Text, Number, Number, Text, Number],
+    key: "id, account, day",
+    on_conflict: "DO NOTHING",
+};
+
+pub(super) const DELIVERY: Table = Table {
+    name: "delivery",
+    columns: sql::DELIVERY_COLUMNS,
+    kinds: &[
+        Text, Text, Text, Text, Text, Number, Text, Text, Number, Number, Number, Number, Number,
+        Number,
+    ],
+    key: "id, day",
+    on_conflict: sql::UPDATE_DELIVERY,
+};
+
+pub(super) const ATTEMPT: Table = Table {
+    name: "attempt",
+    columns: sql::ATTEMPT_COLUMNS,
+    kinds: &[
+        Text, Number, Number, Number, Text, Text, Text, Text, Text, Number, Number, Text, Text,
+        Text, Number, Number, Number,
+    ],
+    key: "delivery_id, number, day",
+    on_conflict: "DO NOTHING",
+};
+
+/// Writes a batch: one statement, so one round trip and one transaction. Its values are the columns of the three tables,
+/// as arrays.
+pub(super) fn record() -> String {
+    let mut bound = 0;
+    let [event, delivery, attempt] = [EVENT, DELIVERY, ATTEMPT].map(|table| {
+        let Table { name, columns, kinds, key, on_conflict } = table;
+        let arrays: Vec<_> = kinds
+            .iter()
+            .map(|kind| {
+                bound += 1;
+                match kind {
+                    Text => format!("${bound}::TEXT[]"),
+                    Number => format!("${bound}::BIGINT[]"),
+                }
+            })
+            .collect();
+        let arrays = arrays.join(", ");
+        format!(
+            "INSERT INTO {name} ({columns}, day) SELECT * FROM UNNEST({arrays}) \
+             ON CONFLICT ({key}) {on_conflict}"
+        )
+    });
+    format!("WITH e AS ({event}), d AS ({delivery}), a AS ({attempt}) SELECT 1")
+}
+
+/// Of one day: the others are not looked at.
+pub(super) const RECORDED: &str =
+    "SELECT id, attempts, status FROM delivery WHERE day = $1 AND id = ANY($2)";
+
+/// The condition stands twice, as the row may have changed between being found and being locked.
+pub(super) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 \
+     WHERE status = 'pending' AND (id, day) IN \
+     (SELECT id, day FROM delivery WHERE status = 'pending' AND callback_id = $3 LIMIT $4)";
+
+pub(super) const PARKED: &str = "SELECT delivery.id, event_id, event_name, delivery.account, callback_id, \
+     generation, status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms, \
+     time_ms, accepted_at_ms, variables \
+     FROM delivery JOIN event ON event.id = event_id AND event.account = delivery.account \
+     AND event.day = delivery.day \
+     WHERE callback_id = $1 AND reason = 'paused' ORDER BY created_at_ms, delivery.id LIMIT $2";
+
+/// See [`sql::LET_GO`].
+pub(super) const LET_GO: &str = "UPDATE delivery SET reason = NULL, next_attempt_at_ms = $1, updated_at_ms = $1 \
+     FROM UNNEST($2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) AS read (id, created_at_ms, updated_at_ms, day) \
+     WHERE delivery.id = read.id AND delivery.day = read.day AND delivery.created_at_ms = read.created_at_ms \
+     AND delivery.updated_at_ms = read.updated_at_ms AND delivery.reason = 'paused'";
+
+/// Of one day: those that nothing is pending of.
+pub(super) const DELETABLE_EVENTS: &str = "SELECT id, account FROM event WHERE day = $1 \
+     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.day = $1 AND delivery.event_id = event.id \
+     AND delivery.account = event.account AND delivery.status = 'pending') LIMIT $2";
+/// In the order in which recording locks them.
+pub(super) const LOCK_DELIVERIES: &str = "SELECT id, event_id, account, status FROM delivery \
+     WHERE day = $1 AND event_id = ANY($2) ORDER BY id FOR UPDATE";
+pub(super) const DELETE_DELIVERIES: [&str; 2] = [
+    "DELETE FROM attempt WHERE day = $1 AND delivery_id = ANY($2)",
+    "DELETE FROM delivery WHERE day = $1 AND id = ANY($2)",
+];
+pub(super) const DELETE_EVENTS: &str = "DELETE FROM event WHERE day = $1 \
+     AND (id, account) IN (SELECT * FROM UNNEST($2::TEXT[], $3::TEXT[]))";
+
+/// Days in the default partition that are over.
+pub(super) const STRAY_DAYS: &str =
+    "SELECT DISTINCT day FROM event_default WHERE day < $1 ORDER BY day";
+
+/// Attempts of one day, with what is recorded of their deliveries.
+pub(super) fn told_attempts() -> [String; 2] {
+    let (delivery, attempt) = (sql::DELIVERY_COLUMNS, sql::ATTEMPT_COLUMNS);
+    [
+        format!("SELECT {delivery} FROM delivery WHERE day = $1 AND id = ANY($2)"),
+        format!("SELECT {attempt} FROM attempt WHERE day = $1 AND delivery_id = ANY($2)"),
+    ]
+}
+
+pub(super) const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM UNNEST($2::TEXT[]) AS payload";

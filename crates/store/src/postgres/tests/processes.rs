@@ -1,0 +1,133 @@
+//! Several processes over one database.
+
+use std::time::Duration;
+
+use ringback_core::delivery::DeliveryState;
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::time::{Instant, timeout};
+
+use super::{PATIENCE, PostgresHarness, until};
+use crate::conformance::{Harness as _, sample_callback as callback, sample_history};
+use crate::{HistoryRecord, Revision, Store as _};
+
+/// What the port promises.
+const WITHIN: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn change_by_one_process_reaches_another_within_a_second() {
+    let harness = PostgresHarness::new().await;
+    let other = harness.another().await;
+    let mut revision = other.store.revision();
+    for number in 0..5 {
+        revision.mark_unchanged();
+        harness.store().create_callback(&callback(number)).await.expect("written");
+        timeout(WITHIN, revision.changed()).await.expect("in time").expect("it runs");
+        assert_eq!(*revision.borrow(), *harness.store().revision().borrow());
+        let (changes, _) = other.store.callback_changes(Revision::ZERO).await.expect("read");
+        assert_eq!(changes.len(), usize::from(number) + 1);
+    }
+}
+
+#[tokio::test]
+async fn change_reaches_another_process_whose_listening_connection_was_killed() {
+    let harness = PostgresHarness::new().await;
+    let other = harness.another().await;
+    let mut revision = other.store.revision();
+    for number in 0..3 {
+        revision.mark_unchanged();
+        until("both listen", || async { listeners(&harness).await == 2 }).await;
+        let killed = harness.number(
+            "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE query LIKE 'LISTEN%' AND datname = current_database()",
+        );
+        assert_eq!(killed.await, 2);
+        harness.store().create_callback(&callback(number)).await.expect("written");
+        timeout(WITHIN, revision.changed()).await.expect("in time").expect("it runs");
+        assert_eq!(*revision.borrow(), *harness.store().revision().borrow());
+    }
+}
+
+async fn listeners(harness: &PostgresHarness) -> i64 {
+    harness
+        .number(
+            "SELECT COUNT(*) FROM pg_stat_activity \
+             WHERE query LIKE 'LISTEN%' AND state = 'idle' AND datname = current_database()",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn what_was_missed_without_a_connection_is_looked_up_when_there_is_one() {
+    let harness = PostgresHarness::new().await;
+    let other = harness.another().await;
+    // As a database of a process that no notification comes from.
+    harness.sql("UPDATE meta SET revision = revision + 7").await;
+    let revision = other.store.revision();
+    until("it is looked up", || async { revision.borrow().0 == 7 }).await;
+}
+
+#[tokio::test]
+async fn attempts_of_one_process_are_shown_in_another_while_somebody_watches() {
+    let harness = PostgresHarness::new().await;
+    let other = harness.another().await;
+    let mut here = harness.store().live_attempts();
+    let mut there = other.store.live_attempts();
+    // Who records has to hear of it first.
+    let began = Instant::now();
+    let mut recorded = Vec::new();
+    let told = loop {
+        assert!(began.elapsed() < PATIENCE, "nothing is shown");
+        let records = sample_history(u32::try_from(recorded.len()).expect("few"));
+        harness.store().record(records.clone()).await.expect("recorded");
+        recorded.push(records);
+        if let Ok(told) = timeout(Duration::from_millis(200), there.recv()).await {
+            break told.expect("not fallen behind");
+        }
+    };
+    let expected = recorded.iter().flatten().find_map(|record| match record {
+        HistoryRecord::Delivery { delivery, attempt: Some(attempt) }
+            if delivery.id == told.delivery.id =>
+        {
+            Some((delivery, attempt))
+        }
+        HistoryRecord::Delivery { .. } | HistoryRecord::Event(_) => None,
+    });
+    assert_eq!(expected, Some((&told.delivery, &told.attempt)));
+    assert_eq!(told.delivery.state, DeliveryState::Delivered);
+
+    // Each once in its own process, and in the other none of those that are its own.
+    other.store.record(sample_history(1_000_000)).await.expect("recorded");
+    for _ in &recorded {
+        timeout(PATIENCE, here.recv()).await.expect("in time").expect("not fallen behind");
+    }
+    let last = timeout(PATIENCE, here.recv()).await.expect("in time").expect("not fallen behind");
+    let mut own = there.recv().await.expect("not fallen behind");
+    while own.delivery.id != last.delivery.id {
+        own = there.recv().await.expect("not fallen behind");
+    }
+    assert!(matches!(here.try_recv(), Err(TryRecvError::Empty)), "one attempt is told once");
+    assert!(matches!(there.try_recv(), Err(TryRecvError::Empty)), "one attempt is told once");
+}
+
+#[tokio::test]
+async fn nothing_is_told_while_nobody_watches() {
+    let harness = PostgresHarness::new().await;
+    let other = harness.another().await;
+    until("both listen", || async { listeners(&harness).await == 2 }).await;
+    let mut spy = sqlx::postgres::PgListener::connect_with(harness.database().pool())
+        .await
+        .expect("connected");
+    spy.listen(super::super::listener::LIVE_CHANNEL).await.expect("it listens");
+    harness.store().record(sample_history(1)).await.expect("recorded");
+    other.store.record(sample_history(2)).await.expect("recorded");
+    // Comes after whatever there is.
+    harness.sql("SELECT pg_notify('ringback_live', 'end')").await;
+    loop {
+        let told = timeout(PATIENCE, spy.recv()).await.expect("in time").expect("connected");
+        match told.payload() {
+            "end" => break,
+            // Whether anybody watches.
+            payload => assert!(payload.starts_with("ask "), "{payload}"),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One target of one dispatch, on its way: what its claim and the history say of it, and what is told of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringback_broker::Delayed;
+use ringback_core::delivery::{Attempt, Delivery, DeliveryState, SentRequest};
+use ringback_core::dispatch::Novelty;
+use ringback_core::template::InvalidExpansion;
+use ringback_core::{Callback, Dispatch, Event, Outcome, Target, Timestamp};
+use ringback_idempotency::{AttemptKey, Fence};
+use ringback_store::{DeliveryKey, HistoryRecord, Recorded, RecordedState};
+
+use crate::bundle::{Granted, Hold};
+
+/// One target of one dispatch, on its way.
+pub(crate) struct Job {
+    pub(crate) event: Arc<Event>,
+    pub(crate) target: Target,
+    pub(crate) key: AttemptKey,
+    pub(crate) novelty: Novelty,
+    /// Its claim, and when it was granted; none: nothing keeps an equal one from being sent.
+    pub(crate) claim: Option<(Fence, Timestamp)>,
+    /// Keeps its message from being acked; none: its message needs it no more.
+    pub(crate) hold: Option<Hold>,
+    /// Its dispatch's place in the worker, shared with the dispatch's other targets.
+    pub(crate) _place: Arc<Option<Room>>,
+}
+
+/// Places for dispatches in a worker.
+pub(crate) type Room = tokio::sync::OwnedSemaphorePermit;
+
+/// How much longer than its timeout an attempt's claim is held: half of it is for what comes before the request, half to
+/// record what came of it.
+pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
+/// An attempt is not begun under an older claim: it might not be recorded when the claim runs out.
+const CLAIM_AGE_MAX: Duration = Duration::from_secs(7);
+
+impl Job {
+    /// Whether an equal dispatch may have been at work before this one.
+    pub(crate) fn may_be_recorded(&self) -> bool {
+        // What was put off may have been sent meanwhile, by hand.
+        self.novelty == Novelty::PerhapsRepeated
+            || self.target.position.attempt.get() > 1
+            || self.target.deferrals > 0
+    }
+
+    /// Whether nothing is left to do, says the history.
+    pub(crate) fn is_done(&self, recorded: &Recorded) -> bool {
+        if recorded.attempts >= self.target.position.attempt.get() {
+            return true;
+        }
+        match recorded.state {
+            RecordedState::Pending => false,
+            RecordedState::Delivered => true,
+            // A retry by hand begins a series of its own after the last one came to its end.
+            RecordedState::Exhausted | RecordedState::Cancelled => !self.target.is_by_hand(),
+        }
+    }
+
+    /// Whether its claim was granted so long ago that it may run out during the attempt.
+    pub(crate) fn claim_is_old(&self, now: Timestamp) -> bool {
+        self.claim.is_some_and(|(_, granted_at)| now.since(granted_at) > CLAIM_AGE_MAX)
+    }
+
+    /// Its claim, for whoever settles or forgets it.
+    pub(crate) fn take_claim(&mut self) -> Option<Granted> {
+        self.claim.take().map(|(fence, _)| (self.key, fence))
+    }
+
+    pub(crate) fn delivery_key(&self) -> DeliveryKey {
+        DeliveryKey { id: self.key.delivery, created_at: self.event.accepted_at }
+    }
+
+    /// The same once more, to be looked up in the history first.
+    pub(crate) fn again(&self, due: Timestamp) -> Delayed {
+        let mut dispatch = Dispatch::to_target(self.event.clone(), self.target);
+        dispatch.novelty = Novelty::PerhapsRepeated;
+        Delayed { due, dispatch }
+    }
+
+    /// What the history is told while no attempt was made: where its delivery stands.
+    pub(crate) fn stands(&self, state: DeliveryState, now: Timestamp) -> HistoryRecord {
+        let attempts_before = self.target.position.attempt.get() - 1;
+        self.record(state, attempts_before, None, now)
+    }
+
+    /// What the history is told of an attempt, and where its delivery stands after it.
+    pub(crate) fn attempted(
+        &self,
+        state: DeliveryState,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> HistoryRecord {
+        self.record(state, attempt.number.get(), Some(attempt), now)
+    }
+
+    fn record(
+        &self,
+        state: DeliveryState,
+        attempts: u32,
+        attempt: Option<Attempt>,
+        now: Timestamp,
+    ) -> HistoryRecord {
+        let delivery = Delivery {
+            id: self.key.delivery,
+            event: self.event.id,
+            event_name: self.event.name.clone(),
+            account: self.event.account.clone(),
+            callback: self.target.callback,
+            generation: self.target.generation,
+            state,
+            attempts,
+            series_start: self.target.position.series_start,
+            created_at: self.event.accepted_at,
+            updated_at: now,
+        };
+        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: attempt.map(Arc::new) }
+    }
+
+    /// An attempt that ended before anything was sent, because the event's variables make no URL that may be used.
+    pub(crate) fn unsent(
+        &self,
+        callback: &Callback,
+        started_at: Timestamp,
+        error: &InvalidExpansion,
+    ) -> Attempt {
+        Attempt {
+            delivery: self.key.delivery,
+            number: self.target.position.attempt,
+            started_at,
+            duration: Duration::ZERO,
+            request: SentRequest {
+                method: callback.method,
+                url: callback.url.as_str().to_owned(),
+                headers: Vec::new(),
+                format: None,
+            },
+            outcome: Outcome::Blocked { reason: error.to_string() },
+            response: None,
+        }
+    }
+}

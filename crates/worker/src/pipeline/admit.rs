@@ -1,0 +1,70 @@
+//! Whether a job may be attempted now, and what becomes of it if not.
+
+use std::time::Duration;
+
+use ringback_core::callback::CallbackState;
+use ringback_core::delivery::{CancelReason, WaitReason};
+
+use super::Pipeline;
+use crate::circuit::{Asking, NotNow, Pass};
+use crate::directory::{Entry, Listing};
+use crate::gate::Place;
+use crate::job::Job;
+use crate::waits::{put_off_by, spread};
+
+/// A retry by hand is looked at again so often while its callback is paused.
+const PAUSED_WAIT: Duration = Duration::from_secs(60);
+
+/// What becomes of a job now.
+pub(super) enum Admission<'a> {
+    /// It is attempted, with a place among those under way.
+    Go { entry: &'a Entry, pass: Pass, place: Place },
+    /// It comes back after a while.
+    PutOff(WaitReason, Duration),
+    /// It is kept until its callback is resumed.
+    Park,
+    /// It is given up on.
+    Cancel(CancelReason),
+}
+
+impl Pipeline {
+    /// Asks who may turn it away for longest first. The rate limit comes last: a request that it counted is sent.
+    pub(super) async fn admit<'a>(&self, job: &Job, listing: &'a Listing) -> Admission<'a> {
+        let Some(entry) = listing.get(job.target.callback) else {
+            return Admission::Cancel(CancelReason::CallbackDeleted);
+        };
+        let callback = &entry.callback;
+        let by_hand = job.target.is_by_hand();
+        match callback.state {
+            CallbackState::Enabled => {}
+            CallbackState::Disabled(_) => {
+                return Admission::Cancel(CancelReason::CallbackDisabled);
+            }
+            // The history may know its delivery as settled, and would not take it back as pending: parked, it would be
+            // nowhere.
+            CallbackState::Paused if by_hand => {
+                return Admission::PutOff(WaitReason::Paused, PAUSED_WAIT);
+            }
+            CallbackState::Paused => return Admission::Park,
+        }
+        let put_off_again = || put_off_by(job.target.deferrals.saturating_add(1));
+        let asking = if by_hand { Asking::ByHand } else { Asking::InTurn };
+        let pass = match entry.circuit.admit(&callback.circuit, asking, self.clock.now()) {
+            Ok(pass) => pass,
+            Err(NotNow::Open { left }) => {
+                let wait = left + spread(callback.circuit.open_for / 4);
+                return Admission::PutOff(WaitReason::CircuitOpen, wait);
+            }
+            Err(NotNow::Probing) => {
+                return Admission::PutOff(WaitReason::CircuitOpen, put_off_again());
+            }
+        };
+        let Some(place) = entry.gate.admit(self.room.available_permits()).await else {
+            return Admission::PutOff(WaitReason::Concurrency, put_off_again());
+        };
+        match self.rates.pace(entry).await {
+            Ok(()) => Admission::Go { entry, pass, place },
+            Err(wait) => Admission::PutOff(WaitReason::RateLimit, wait),
+        }
+    }
+}
