@@ -45,6 +45,9 @@ async fn account_key_sees_and_touches_its_account_alone() {
     other.patch(&path, &json!({"enabled": false})).await.expect_problem(404);
     other.put(&path, &callback(&receiver.url("/stolen"))).await.expect_problem(404);
     other.delete(&path).await.expect_problem(404);
+    for call in ["pause", "resume"] {
+        other.post(&format!("{path}/{call}"), &json!({})).await.expect_problem(404);
+    }
     for list in ["/v1/callbacks", "/v1/events", "/v1/deliveries"] {
         assert_eq!(other.list(list).await, [] as [Value; 0], "{list}");
     }
@@ -101,6 +104,8 @@ async fn open_paths_need_no_key_and_describe_the_api() {
         "/v1/callbacks",
         "/v1/callbacks/{id}",
         "/v1/callbacks/{id}/secret",
+        "/v1/callbacks/{id}/pause",
+        "/v1/callbacks/{id}/resume",
         "/v1/deliveries",
         "/v1/deliveries/{id}",
         "/v1/api-keys",

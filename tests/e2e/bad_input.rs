@@ -120,7 +120,13 @@ async fn bad_callbacks_are_422_and_name_the_field() {
         ("/timeout_ms", json!({"timeout_ms": 0})),
         ("/timeout_ms", json!({"timeout_ms": 10_000_000})),
         ("/max_in_flight", json!({"max_in_flight": 0})),
-        ("/rate_limit", json!({"rate_limit": {"per_second": 1}})),
+        ("/rate_limit", json!({"rate_limit": 50})),
+        ("/rate_limit/per_second", json!({"rate_limit": {"burst": 1}})),
+        ("/rate_limit/per_second", json!({"rate_limit": {"per_second": 0}})),
+        ("/rate_limit/burst", json!({"rate_limit": {"per_second": 1, "burst": 10_001}})),
+        ("/circuit/failures", json!({"circuit": {"failures": 0}})),
+        ("/circuit/open_seconds", json!({"circuit": {"open_seconds": 0}})),
+        ("/paused", json!({"paused": true})),
     ] {
         let body = with(good.clone(), changes);
         let problem = ringback.api.post("/v1/callbacks", &body).await.expect_problem(422);

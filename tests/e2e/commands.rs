@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringback_testkit::builders::event_id;
 use ringback_testkit::{Behaviour, Launch, Receiver, ringback_binary};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{ADMIN_KEY, Api, READY, Ringback, SOON, callback, event, eventually, text};
@@ -78,6 +78,41 @@ async fn commands_send_show_and_try_again() {
 
     terminal.ok(&["callbacks", "remove", &callback, "--yes"]).await;
     ringback.api.get(&format!("/v1/callbacks/{callback}")).await.expect_problem(404);
+}
+
+#[tokio::test]
+async fn commands_pause_and_resume_and_show_limits() {
+    let ringback = Ringback::start().await;
+    let receiver = Receiver::start().await.expect("a port");
+    let terminal = Terminal::of(&ringback);
+    let url = receiver.url("/hook");
+    let limits = ["--rate-limit", "50", "--burst", "10", "--circuit-failures", "5"];
+    let added = terminal.json(&[&["callbacks", "add", &url], &limits[..]].concat()).await;
+    assert_eq!(added["rate_limit"], json!({"per_second": 50, "burst": 10}));
+    assert_eq!(added["circuit"]["failures"], 5);
+    let callback = text(&added["id"]);
+    let shown = terminal.ok(&["callbacks", "show", &callback]).await;
+    assert!(shown.contains("50 requests a second, 10 at once"), "{shown}");
+    assert!(shown.contains("opens after 5 failures in a row"), "{shown}");
+
+    assert_eq!(terminal.json(&["callbacks", "pause", &callback]).await["paused"], true);
+    let list = terminal.ok(&["callbacks", "list"]).await;
+    assert!(list.contains("paused") && list.contains("50/s"), "{list}");
+    let sent = terminal.json(&["send", "COMMENT_CREATED", "--account", "acme"]).await;
+    let kept = |delivery: &Value| delivery["waits_for"] == "paused";
+    let delivery = ringback.api.delivery_when(&text(&sent["id"]), kept).await;
+    let listed = terminal.ok(&["deliveries", "list"]).await;
+    assert!(listed.contains("when resumed"), "{listed}");
+    let shown = terminal.ok(&["deliveries", "show", &text(&delivery["id"])]).await;
+    assert!(shown.contains("its callback, which is paused"), "{shown}");
+
+    let said = terminal.ok(&["callbacks", "resume", &callback]).await;
+    assert!(said.contains("goes out now"), "{said}");
+    receiver.wait_for_ended(1, SOON).await;
+    assert!(terminal.ok(&["callbacks", "list"]).await.contains("enabled"));
+    let (code, output) = terminal.run(&["callbacks", "add", &url, "--rate-limit", "0"]).await;
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("/rate_limit/per_second"), "{output}");
 }
 
 #[tokio::test]

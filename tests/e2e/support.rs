@@ -84,6 +84,8 @@ pub(crate) struct Api {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// What `Retry-After` says; empty if there is none.
+    pub(crate) retry_after: String,
     /// Null if it is no JSON.
     pub(crate) body: Value,
 }
@@ -145,11 +147,13 @@ impl Api {
         }
         let response = request.send().await?;
         let status = response.status().as_u16();
-        let content_type = response.headers().get("content-type");
-        let content_type =
-            content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let header = |name| {
+            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let (content_type, retry_after) = (header("content-type"), header("retry-after"));
         let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-        Ok(Answer { status, content_type, body })
+        Ok(Answer { status, content_type, retry_after, body })
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {

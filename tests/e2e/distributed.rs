@@ -1,0 +1,15 @@
+//! The distributed shape: `ringback ingest`, `worker` and `console` as processes of their own, on a RabbitMQ, a Redis
+//! and a PostgreSQL that belong to the test alone, for it kills them.
+
+mod bad_settings;
+mod cluster;
+mod duplicates;
+mod fan_out;
+mod first_light;
+mod isolation;
+mod kill_matrix;
+mod producers;
+mod rate_limit;
+mod servers_away;
+mod starting;
+mod stopped_worker;
