@@ -1,7 +1,7 @@
-//! How many events a second go through the embedded queue: published by 64 producers, each waiting for its
-//! confirmation, consumed and acked, with durability on.
+//! How many events a second go through a queue: published by so many producers, each waiting for its confirmation,
+//! consumed and acked, with durability on.
 //!
-//! `cargo run --release -p ringback-broker --example throughput [events] [directory]`
+//! `cargo run --release -p ringback-broker --example throughput [events] [producers] [directory or amqp URL]`
 
 #![allow(
     clippy::print_stdout,
@@ -9,43 +9,84 @@
     reason = "a measurement for a person to read"
 )]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ringback_broker::Broker;
 use ringback_broker::embedded::Embedded;
+use ringback_broker::rabbitmq::{Rabbitmq, Settings};
+use ringback_core::secret::Secret;
 use ringback_core::{Dispatch, Event, EventId, Timestamp};
 use ringback_runtime::{Shutdown, SystemClock};
 use ringback_sqlite::Database;
+use tokio::task::JoinSet;
 
-const PRODUCERS: u64 = 64;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let events: u64 = arguments.next().map_or(Ok(200_000), |text| text.parse())?;
+    let producers: u64 = arguments.next().map_or(Ok(64), |text| text.parse())?;
     let scratch = tempfile::tempdir()?;
-    let directory = arguments.next().map_or_else(|| scratch.path().to_owned(), PathBuf::from);
+    let place = arguments.next().unwrap_or_else(|| scratch.path().to_string_lossy().into_owned());
 
-    let database = Database::open(&directory).await?;
-    let broker = Embedded::open(Arc::clone(&database), Arc::new(SystemClock)).await?;
     let shutdown = Shutdown::new();
-    let writer = tokio::spawn(Arc::clone(&database).run_writer(shutdown.clone()));
-    let feeder = tokio::spawn(Arc::clone(&broker).run(shutdown.clone()));
+    let mut tasks = JoinSet::new();
+    let broker: Arc<dyn Broker> = if place.starts_with("amqp") {
+        rabbitmq(&place, &shutdown, &mut tasks).await?
+    } else {
+        embedded(place.as_ref(), &shutdown, &mut tasks).await?
+    };
+    measure(&broker, events, producers).await?;
+    shutdown.request();
+    while let Some(stopped) = tasks.join_next().await {
+        stopped??;
+    }
+    Ok(())
+}
 
+async fn embedded(
+    directory: &Path,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<Result<(), Failure>>,
+) -> Result<Arc<dyn Broker>, Failure> {
+    let database = Database::open(directory).await?;
+    let broker = Embedded::open(Arc::clone(&database), Arc::new(SystemClock)).await?;
+    let (writer, feeder) = (database.run_writer(shutdown.clone()), broker.clone());
+    let shutdown = shutdown.clone();
+    tasks.spawn(async { Ok(writer.await?) });
+    tasks.spawn(async { Ok(feeder.run(shutdown).await?) });
+    Ok(broker)
+}
+
+async fn rabbitmq(
+    url: &str,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<Result<(), Failure>>,
+) -> Result<Arc<dyn Broker>, Failure> {
+    let settings = Settings { prefix: "throughput".to_owned(), ..Settings::new(Secret::new(url)) };
+    let broker = Rabbitmq::connect(&settings, Arc::new(SystemClock)).await?;
+    let (publisher, shutdown) = (broker.clone(), shutdown.clone());
+    tasks.spawn(async { Ok(publisher.run(shutdown).await?) });
+    broker.ready().await?;
+    Ok(broker)
+}
+
+async fn measure(broker: &Arc<dyn Broker>, events: u64, producers: u64) -> Result<(), Failure> {
     let begun = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
-    for _ in 0..PRODUCERS {
-        let (broker, next) = (Arc::clone(&broker), Arc::clone(&next));
+    for _ in 0..producers {
+        let (broker, next) = (Arc::clone(broker), Arc::clone(&next));
         tokio::spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= events {
                     return;
                 }
-                broker.publish(vec![dispatch(number)]).await.expect("the disk is well");
+                broker.publish(vec![dispatch(number)]).await.expect("the queue is well");
             }
         });
     }
@@ -65,9 +106,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         took.as_secs_f64(),
         consumed as f64 / took.as_secs_f64()
     );
-    shutdown.request();
-    writer.await??;
-    feeder.await??;
+    consumer.stop().await;
+    consumer.finish().await;
     Ok(())
 }
 

@@ -101,8 +101,8 @@ impl Rabbitmq {
             Ok(connection) => Some(connection),
             Err(error) if error.is_permanent() => return Err(error),
             Err(error) => {
-                let cause = retry::causes(&error);
-                tracing::warn!(%error, cause, "starting without RabbitMQ; it is tried again and again");
+                let why = retry::whole(&error);
+                tracing::warn!(why, "starting without RabbitMQ; it is tried again and again");
                 publisher.down(&error);
                 None
             }

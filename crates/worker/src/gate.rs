@@ -5,7 +5,9 @@
 //!
 //! **Design.** A dispatch waits for its turn as long as that is a matter of [`PATIENCE`]: how long it will be is told
 //! from the number of those before it and from how long requests took lately. If it would be longer, or turns out to
-//! be, the dispatch is put off: it goes back to the queue and comes again.
+//! be, the dispatch is put off: it goes back to the queue and comes again. Where requests are quick there is
+//! [`PATIENCE_WITH_QUICK`]: a backlog to a receiver that keeps up is better worked off than sent round, which costs more
+//! than the requests themselves.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,6 +19,9 @@ use tokio::time::Instant;
 
 /// The longest that a dispatch waits in a worker for its callback's turn.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The same, where requests take no longer than [`PATIENCE`].
+const PATIENCE_WITH_QUICK: Duration = Duration::from_secs(1);
 
 /// The places of one callback.
 pub(crate) struct Gate {
@@ -68,17 +73,25 @@ impl Gate {
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Some(self.place(permit));
         }
-        if self.stuck.load(Ordering::Relaxed) || self.expected_wait() > PATIENCE {
+        let patience = if self.is_slow() { PATIENCE } else { PATIENCE_WITH_QUICK };
+        if self.stuck.load(Ordering::Relaxed) || self.expected_wait() > patience {
             return None;
         }
         let _counted = Counted::new(&self.waiting);
-        match tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await {
-            Ok(permit) => Some(self.place(permit.expect("the semaphore is never closed"))),
-            Err(_) => {
+        let turn = self.places.clone().acquire_owned();
+        tokio::pin!(turn);
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            if let Ok(permit) = tokio::time::timeout(PATIENCE, &mut turn).await {
+                return Some(self.place(permit.expect("the semaphore is never closed")));
+            }
+            // What was quick may hang now.
+            if self.is_slow() {
                 self.stuck.store(true, Ordering::Relaxed);
-                None
+                return None;
             }
         }
+        None
     }
 
     fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {

@@ -4,9 +4,10 @@
 //! next one would be too: a worker that went on would fill up with requests that it made and nobody knows of, and make
 //! each of them again if it died.
 //!
-//! **Design.** Whatever fails is tried again. When something fails, the store is asked whether it is ready. If it is
-//! not, it is away: one caller asks again and again, all others wait for it, no message is taken and no attempt begun.
-//! A store that is ready and refuses one thing is not away: that one thing alone waits.
+//! **Design.** Whatever fails is tried again. When something fails, the store is asked whether it is ready. Until it has
+//! answered nothing new is begun, for a server that is gone takes seconds to say nothing. If it is not ready, it is away:
+//! one caller asks again and again, all others wait for it, no message is taken and no attempt begun. A store that is
+//! ready and refuses one thing is not away: that one thing alone waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) struct History {
     standing: watch::Sender<Standing>,
     /// One at a time asks whether the store is ready.
     judging: Mutex<()>,
+    /// One asks again and again while it is not.
+    probing: Mutex<()>,
     give_up: Shutdown,
 }
 
@@ -43,13 +46,15 @@ enum Standing {
         /// Nothing new is begun before.
         open_from: Option<Instant>,
     },
+    /// Something failed, and it is not known yet whether the store is away.
+    Doubted,
     Away,
 }
 
 impl History {
     pub(crate) fn new(store: Arc<dyn Store>, give_up: Shutdown) -> Self {
         let standing = watch::Sender::new(Standing::There { open_from: None });
-        Self { store, standing, judging: Mutex::default(), give_up }
+        Self { store, standing, judging: Mutex::default(), probing: Mutex::default(), give_up }
     }
 
     /// Writes history.
@@ -160,7 +165,7 @@ impl History {
                     return Ok(());
                 }
                 Standing::There { open_from } => open_from,
-                Standing::Away => None,
+                Standing::Doubted | Standing::Away => None,
             };
             let mut news = self.standing.subscribe();
             let opens = async {
@@ -184,21 +189,25 @@ impl History {
         if *self.standing.borrow() == Standing::Away {
             return true;
         }
-        self.store.ready().await.is_err()
+        let mut doubt = Doubt { standing: &self.standing, then: *self.standing.borrow() };
+        self.standing.send_replace(Standing::Doubted);
+        let away = self.store.ready().await.is_err();
+        if away {
+            doubt.then = Standing::Away;
+        }
+        away
     }
 
     async fn wait_until_back(&self) -> Result<(), Stopped> {
-        let first = self.standing.send_if_modified(|standing| {
-            let first = *standing != Standing::Away;
-            *standing = Standing::Away;
-            first
-        });
-        if !first {
+        let Ok(_one_at_a_time) = self.probing.try_lock() else {
             let mut news = self.standing.subscribe();
             return tokio::select! {
                 _ = news.wait_for(|standing| *standing != Standing::Away) => Ok(()),
                 () = self.give_up.requested() => Err(Stopped),
             };
+        };
+        if *self.standing.borrow() != Standing::Away {
+            return Ok(());
         }
         // If this is dropped, nobody asks any more: whoever fails next begins again.
         let _back = Back(&self.standing);
@@ -211,6 +220,18 @@ impl History {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Ends a doubt: as it stood before, unless something else was found out.
+struct Doubt<'a> {
+    standing: &'a watch::Sender<Standing>,
+    then: Standing,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        self.standing.send_replace(self.then);
     }
 }
 

@@ -9,6 +9,7 @@
 mod bundle;
 mod circuit;
 mod directory;
+mod fan_out;
 mod gate;
 mod history;
 mod insist;

@@ -40,6 +40,7 @@ use self::admit::Admission;
 use self::hand_over::SLOW_AFTER;
 use crate::bundle::{Bundle, Granted, Hold, new_events};
 use crate::directory::{Directory, Entry, Listing};
+use crate::fan_out::FanOut;
 use crate::history::History;
 use crate::insist::{Stopped, insist};
 use crate::job::{Job, Room};
@@ -62,6 +63,7 @@ pub(crate) struct Pipeline {
     rates: Rates,
     sender: Sender,
     room: Arc<Semaphore>,
+    fan_out: FanOut,
     /// Once requested, what can't be done now is left to the next process.
     give_up: Shutdown,
 }
@@ -83,6 +85,7 @@ impl Pipeline {
             rates: Rates::new(ports.idempotency.clone(), ports.clock.clone()),
             sender,
             room,
+            fan_out: FanOut::default(),
             give_up,
         }
     }
@@ -124,6 +127,15 @@ impl Pipeline {
         delivered.into_iter().fold(recorded, Result::and)
     }
 
+    /// About how many deliveries a message will be.
+    pub(crate) fn expected_deliveries(&self, message: &Message) -> u32 {
+        let of = |dispatch: &Dispatch| match &dispatch.targets {
+            Targets::These(targets) => u32::try_from(targets.len()).unwrap_or(u32::MAX),
+            Targets::Matching => self.fan_out.expected(),
+        };
+        message.dispatches.iter().map(of).fold(0, u32::saturating_add)
+    }
+
     async fn callbacks(&self) -> Result<Arc<Listing>, Stopped> {
         self.history.insist("read callbacks", |_| self.directory.now()).await
     }
@@ -137,15 +149,18 @@ impl Pipeline {
         listing: &Listing,
     ) -> Result<Vec<Job>, Stopped> {
         let mut jobs = Vec::with_capacity(message.dispatches.len());
+        let share = (room.num_permits() / message.dispatches.len().max(1)).max(1);
         for dispatch in &message.dispatches {
-            let place = Arc::new(room.split(1));
+            let place = Arc::new(room.split(share));
             let novelty =
                 if message.redelivered { Novelty::PerhapsRepeated } else { dispatch.novelty };
             let event = &dispatch.event;
             let targets = match &dispatch.targets {
                 Targets::These(targets) => targets.clone(),
                 Targets::Matching => {
-                    listing.matching(event).into_iter().map(Target::first).collect()
+                    let matching = listing.matching(event);
+                    self.fan_out.note(matching.len());
+                    matching.into_iter().map(Target::first).collect()
                 }
             };
             if targets.len() > TARGETS_MAX {

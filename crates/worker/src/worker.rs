@@ -33,15 +33,15 @@ pub struct Ports {
 /// How much a worker takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerSettings {
-    /// Dispatches held at once. A waiting request costs memory, not a thread.
-    pub dispatches_max: u32,
+    /// Deliveries held at once. A waiting request costs memory, not a thread.
+    pub deliveries_max: u32,
     /// How long requests under way may go on after the worker was asked to stop; what is left then is handed back.
     pub drain: Duration,
 }
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { dispatches_max: 2_000, drain: Duration::from_secs(25) }
+        Self { deliveries_max: 2_000, drain: Duration::from_secs(25) }
     }
 }
 
@@ -64,7 +64,7 @@ impl Worker {
     #[must_use]
     pub fn new(settings: WorkerSettings, ports: &Ports, sender: Sender) -> Self {
         let give_up = Shutdown::new();
-        let room = Arc::new(Semaphore::new(settings.dispatches_max as usize));
+        let room = Arc::new(Semaphore::new(settings.deliveries_max as usize));
         let directory = Arc::new(Directory::new(ports.store.clone()));
         let circuits = Circuits::new(directory.clone(), ports.clock.clone());
         let pipeline = Pipeline::new(ports, directory, sender, room.clone(), give_up.clone());
@@ -108,8 +108,8 @@ impl Worker {
     async fn take(&self, consumer: &mut dyn Consumer, tasks: &TaskGroup) {
         while self.pipeline.ready().await.is_ok() {
             let Some(message) = consumer.next().await else { break };
-            let size = u32::try_from(message.dispatches.len()).unwrap_or(u32::MAX);
-            let size = size.clamp(1, self.settings.dispatches_max);
+            let size = self.pipeline.expected_deliveries(&message);
+            let size = size.clamp(1, self.settings.deliveries_max);
             let room = self.room.clone().acquire_many_owned(size).await;
             let room = room.expect("the semaphore is never closed");
             tasks.start(self.deliver(message, room));

@@ -275,6 +275,8 @@ impl fmt::Display for Part {
 /// One process of Ringback.
 pub(super) struct Node {
     launch: Launch,
+    /// What its processes before this one said.
+    said_before: String,
     pub(super) process: Process,
     pub(super) api: Api,
 }
@@ -283,7 +285,7 @@ impl Node {
     /// Starts one and waits until it takes requests.
     pub(super) async fn start(launch: Launch) -> Self {
         let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
-        Self { launch, process, api: Api::new(url, ADMIN_KEY) }
+        Self { launch, said_before: String::new(), process, api: Api::new(url, ADMIN_KEY) }
     }
 
     /// Kills it (SIGKILL).
@@ -294,7 +296,13 @@ impl Node {
     /// Starts it again at the same port, after its process has ended.
     pub(super) async fn start_again(&mut self) {
         let (process, _) = self.launch.start_ready(READY, SOON).await.expect("it starts again");
+        self.said_before.push_str(&self.process.output());
         self.process = process;
+    }
+
+    /// What it has said, in all its starts.
+    pub(super) fn said(&self) -> String {
+        self.said_before.clone() + &self.process.output()
     }
 
     /// Asks it to stop and waits until it has, with exit code 0.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use ringback_core::Timestamp;
 use ringback_testkit::Received;
 
-use super::cluster::Part;
+use super::cluster::{Node, Part};
 
 /// A part was killed between the first two, and worked again at the third.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,34 @@ impl Kill {
     }
 }
 
+/// When workers had no use of Redis: while it was killed, and while the machine was too busy for it to answer in time,
+/// which to them is the same. `request` tells how their clock and ours compare.
+pub(super) fn silences_of_redis(workers: &[Node], request: &Received) -> Vec<Kill> {
+    /// Redis has half a second to answer, and a busy worker is late to say that it did not.
+    const BEFORE: Duration = Duration::from_secs(1);
+    let at = |line: &str| {
+        let at: Timestamp = line.split_whitespace().next()?.parse().ok()?;
+        let before = request.arrived_at.since(at);
+        Some(request.arrived + at.since(request.arrived_at) - before)
+    };
+    let mut silences: Vec<Kill> = Vec::new();
+    for worker in workers {
+        let said = worker.said();
+        let mut open: Option<Instant> = None;
+        for line in said.lines() {
+            if line.contains("redis is away") {
+                open = at(line);
+            } else if line.contains("redis is there again")
+                && let (Some(since), Some(back)) = (open.take(), at(line))
+            {
+                let asked = since.checked_sub(BEFORE).unwrap_or(since);
+                silences.push(Kill { part: Part::Redis, asked, dead: since, back });
+            }
+        }
+    }
+    silences
+}
+
 /// A request that came though the one before it, of the same event to the same callback, had not failed.
 pub(super) struct Duplicate<'a> {
     pub(super) first: &'a Received,
@@ -69,6 +98,7 @@ impl Duplicate<'_> {
             kill.makes_duplicates()
                 && self.first.arrived <= kill.end()
                 && kill.asked <= self.second.arrived
+                && (kill.part != Part::Postgres || self.was_lost(kills))
         };
         let cause = |kill: &Kill| {
             let ended = self.first.ended.unwrap_or(kill.asked);
@@ -77,6 +107,16 @@ impl Duplicate<'_> {
         };
         let causes = kills.iter().filter(between).map(cause);
         causes.min_by_key(|(cause, rank)| (cause.settling, *rank)).map(|(cause, _)| cause)
+    }
+
+    /// Whether somebody died between the two who may have had the first one in memory alone. What can't be recorded while
+    /// PostgreSQL is away comes again only then.
+    fn was_lost(&self, kills: &[Kill]) -> bool {
+        kills.iter().any(|kill| {
+            matches!(kill.part, Part::Worker(_) | Part::Rabbitmq)
+                && self.first.arrived <= kill.back
+                && kill.asked <= self.second.arrived
+        })
     }
 
     /// What there is to know of it, for whoever has to find out why.

@@ -13,16 +13,16 @@ use ringback_testkit::{Behaviour, Received, Receiver};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Part, Shape};
-use super::duplicates::{Kill, assert_explained, duplicates, summary};
+use super::duplicates::{Kill, assert_explained, duplicates, silences_of_redis, summary};
 use crate::support::{Api, callback, event, eventually, text, with};
 
 /// At least; they go on until the killing is over.
 const EVENTS: usize = 20_000;
 /// Events of one request, or of as many requests in a row.
 const GROUP: usize = 5;
-const PRODUCERS: usize = 8;
+const PRODUCERS: usize = 24;
 /// Each producer waits so long between its groups: as much as two processors can do at the same time as all the rest.
-const PACE: Duration = Duration::from_millis(150);
+const PACE: Duration = Duration::from_millis(450);
 const PATHS: [&str; 2] = ["/steady", "/troubled"];
 /// How often each part is killed.
 const ROUNDS: usize = 3;
@@ -53,7 +53,7 @@ async fn every_part_is_killed_under_load_and_nothing_is_lost() {
         ledger.killing_is_over.store(true, Ordering::Relaxed);
         kills
     };
-    let (_, kills) = futures_util::join!(producing, killing);
+    let (_, mut kills) = futures_util::join!(producing, killing);
     let produced = began.elapsed();
 
     let sent = ledger.sent.into_inner().expect("no producer panicked");
@@ -69,53 +69,23 @@ async fn every_part_is_killed_under_load_and_nothing_is_lost() {
     cluster.servers.wait_for_empty_queues().await;
 
     let requests = receiver.requests();
+    let killed = kills.len();
+    kills.extend(silences_of_redis(&cluster.workers, &requests[0]));
     let duplicates = duplicates(&requests, TIMEOUT);
     let made_twice = made_twice(&requests, &sent);
     println!(
-        "{} events to {} callbacks, {} kills: produced in {produced:?}, settled after {settled:?}; {} requests, \
+        "{} events to {} callbacks, {} kills, Redis silent {} times: produced in {produced:?}, settled after {settled:?}; {} requests, \
          {} requests of producers repeated, {} events made twice; {} duplicates: {}",
         sent.len(),
         PATHS.len(),
-        kills.len(),
+        killed,
+        kills.len() - killed,
         requests.len(),
         ledger.repeated.load(Ordering::Relaxed),
         made_twice.len(),
         duplicates.len(),
         summary(&duplicates, &kills),
     );
-    {
-        let t0 = requests[0].arrived;
-        let mut dump = String::new();
-        use std::fmt::Write as _;
-        for kill in &kills {
-            let _ = writeln!(
-                dump,
-                "KILL {} {:?} {:?} {:?}",
-                kill.part,
-                kill.asked.saturating_duration_since(t0),
-                kill.dead.saturating_duration_since(t0),
-                kill.back.saturating_duration_since(t0)
-            );
-        }
-        for d in &duplicates {
-            let _ = writeln!(
-                dump,
-                "DUP first {:?} ended {:?} second {:?} cause {:?} :: {}",
-                d.first.arrived - t0,
-                d.first.ended.map(|e| e - t0),
-                d.second.arrived - t0,
-                d.cause(&kills),
-                d.describe(&kills)
-            );
-        }
-        std::fs::write("/tmp/e2e-dups.txt", dump).unwrap();
-        for (n, w) in cluster.workers.iter().enumerate() {
-            std::fs::write(format!("/tmp/e2e-km-worker{n}.log"), w.process.output()).unwrap();
-        }
-        for (n, w) in cluster.ingests.iter().enumerate() {
-            std::fs::write(format!("/tmp/e2e-km-ingest{n}.log"), w.process.output()).unwrap();
-        }
-    }
     assert_explained(&duplicates, &kills, SETTLING);
     assert_redis_forgot(&made_twice, &kills);
     assert_history_is_whole(cluster.api(), &sent, &made_twice).await;
@@ -150,9 +120,7 @@ async fn kill_each_in_turn(cluster: &mut Cluster, receiver: &Receiver) -> Vec<Ki
         while !parts.is_empty() {
             let part = parts.swap_remove(random_below(parts.len()));
             flow_again(receiver).await;
-            let kill = cluster.kill_and_start_again(part).await;
-            println!("{part} killed and back after {:?}", kill.back - kill.asked);
-            kills.push(kill);
+            kills.push(cluster.kill_and_start_again(part).await);
         }
     }
     flow_again(receiver).await;

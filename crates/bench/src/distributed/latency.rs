@@ -73,6 +73,8 @@ async fn run(bench: &Bench, column: Column, per_second: u32) -> Result<Run> {
     receiver.wait_for(before + warm_up + events).await?;
     let cpu = (pipeline.cpu_seconds(bench)? - cpu).for_10k(events);
     let (p50_ms, p99_ms) = receiver.latencies_ms().await?;
+    // The last rows and acks.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     pipeline.stop(bench).await?;
     Ok(Run { p50_ms, p99_ms, cpu })
 }

@@ -13,9 +13,9 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> Result<()> {
     if !options.columns().contains(&Column::Ours) {
         return Ok(());
     }
-    say("\nRingback, fan-out 1, a receiver that takes 50 ms, max_in_flight 2,000\n\n\
+    say("\nRingback, fan-out 1, a receiver that takes 50 ms, max_in_flight 1,000\n\n\
          | workers | deliveries/s | system CPU-s/10k | worker | backlog at the most |\n|---|---|---|---|---|\n")?;
-    let to = Subscribers { behaviour: "slow", fan_out: 1, max_in_flight: 2_000 };
+    let to = Subscribers { behaviour: "slow", fan_out: 1, max_in_flight: 1_000 };
     for workers in [1, 2, 4] {
         let mut runs = Vec::new();
         for _ in 0..options.rounds {

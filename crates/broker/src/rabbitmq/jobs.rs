@@ -42,8 +42,11 @@ impl Healing {
                     "messages found no queue; the topology is declared anew, and they are put back"
                 ),
                 Err(error) => {
-                    let cause = retry::causes(&error);
-                    tracing::error!(%error, cause, "messages found no queue, and the topology can't be declared");
+                    let why = retry::whole(&error);
+                    tracing::error!(
+                        why,
+                        "messages found no queue, and the topology can't be declared"
+                    );
                 }
             },
             Err(error) => tracing::debug!(%error, "messages found no queue"),
@@ -63,10 +66,7 @@ pub(super) async fn put_back(shared: Arc<Shared>, delivery: Delivery) {
 
 /// A message can't be read: people have to look at it.
 pub(super) async fn set_aside(shared: Arc<Shared>, delivery: Delivery, why: Cause) {
-    let detail = match retry::causes(&*why) {
-        cause if cause.is_empty() => why.to_string(),
-        cause => format!("{why}: {cause}"),
-    };
+    let detail = retry::whole(&*why);
     tracing::error!(
         routing_key = delivery.routing_key.as_str(),
         detail,

@@ -1,8 +1,8 @@
 //! Publishing: one connection, rebuilt for ever, with a channel for new events, one for delayed ones and one for the
 //! rest. A storm of retries does not stand before new events.
 //!
-//! Whatever happens, a caller has its answer within [`ANSWER_WITHIN`]: a producer waits for it. An answer that is no
-//! confirm leaves open whether the message is on the queue.
+//! Whatever happens, whoever publishes new events has an answer within [`ANSWER_WITHIN`]: a producer waits for it. An answer
+//! that is no confirm leaves open whether the message is on the queue.
 
 mod gather;
 mod lane;
@@ -26,11 +26,14 @@ use super::connection;
 use super::error::{Lost, Unconfirmed};
 use super::message::Outgoing;
 use super::names::Names;
-use super::retry::causes;
+use super::retry::whole;
 use crate::Delayed as DelayedDispatch;
 
-/// A call has its answer within this.
+/// A call has its answer within this, unless it is for later.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+/// For a worker's retries, which nobody waits for. Given up on sooner, a server that is slow would get each of them twice,
+/// and be slower.
+const ANSWER_FOR_LATER_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that is lost may be back in a moment: a call waits this long for it.
 const UP_WITHIN: Duration = Duration::from_millis(300);
 /// A confirm that came too late counts this long. Not until the next one: who is told to send nothing would never find
@@ -101,7 +104,7 @@ impl Publisher {
             let parts = dispatches.iter().map(|dispatch| part(&ticket, dispatch)).collect();
             self.fresh.send(parts).is_ok()
         };
-        self.confirmed(dispatches.len(), hand_in).await
+        self.confirmed(dispatches.len(), ANSWER_WITHIN, hand_in).await
     }
 
     /// Publishes what is due later.
@@ -116,23 +119,24 @@ impl Publisher {
             let parts = delayed.iter().map(|delayed| part(&ticket, delayed)).collect();
             self.delayed.send(parts).is_ok()
         };
-        self.confirmed(delayed.len(), hand_in).await
+        self.confirmed(delayed.len(), ANSWER_FOR_LATER_WITHIN, hand_in).await
     }
 
     /// Publishes a message as it is.
     pub(super) async fn publish_ready(&self, message: Outgoing) -> Result<(), Unconfirmed> {
-        self.confirmed(1, |ticket| self.ready.send((message, ticket)).is_ok()).await
+        self.confirmed(1, ANSWER_WITHIN, |ticket| self.ready.send((message, ticket)).is_ok()).await
     }
 
     async fn confirmed(
         &self,
         parts: usize,
+        within: Duration,
         hand_in: impl FnOnce(Ticket) -> bool,
     ) -> Result<(), Unconfirmed> {
         if parts == 0 {
             return Ok(());
         }
-        let deadline = Instant::now() + ANSWER_WITHIN;
+        let deadline = Instant::now() + within;
         self.up().await?;
         let (ticket, answered) = Ticket::new(parts);
         if !hand_in(ticket) {
@@ -140,7 +144,7 @@ impl Publisher {
         }
         let answer = match time::timeout_at(deadline, answered).await {
             Ok(answer) => answer.unwrap_or(Err(Unconfirmed::Lost)),
-            Err(_) => Err(self.usable().err().unwrap_or(Unconfirmed::TooLate(ANSWER_WITHIN))),
+            Err(_) => Err(self.usable().err().unwrap_or(Unconfirmed::TooLate(within))),
         };
         *self.stalled() = match answer {
             Err(Unconfirmed::TooLate(_)) => Some(Instant::now()),
@@ -185,9 +189,7 @@ impl Publisher {
 
     /// It can't be published: why.
     pub(super) fn down(&self, error: &dyn std::error::Error) {
-        let cause = causes(error);
-        let why = if cause.is_empty() { error.to_string() } else { format!("{error}: {cause}") };
-        self.state.send_replace(State::Down(why));
+        self.state.send_replace(State::Down(whole(error)));
     }
 
     /// Nothing is published any more.

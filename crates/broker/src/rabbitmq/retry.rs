@@ -55,8 +55,8 @@ impl Retry {
 
     /// A connection that was made is lost. Returns how long to wait before the next attempt.
     pub(super) fn lost(&mut self, address: &dyn Display, why: &Lost) -> Duration {
-        let cause = causes(why);
-        tracing::warn!(who = self.who, %address, %why, cause, "lost the connection to RabbitMQ; connecting again");
+        let why = whole(why);
+        tracing::warn!(who = self.who, %address, why, "lost the connection to RabbitMQ; connecting again");
         self.said = Said::Unreachable;
         if self.connected_at.take().is_some_and(|at| at.elapsed() >= HELD) {
             self.failures = 0;
@@ -69,15 +69,15 @@ impl Retry {
 
     /// It could not connect. Returns how long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: &ConnectError) -> Duration {
-        let cause = causes(error);
+        let why = whole(error);
         let now = if error.is_permanent() { Said::Wrong } else { Said::Unreachable };
         if now == self.said {
-            tracing::debug!(who = self.who, %error, cause, "still not connected to RabbitMQ");
+            tracing::debug!(who = self.who, why, "still not connected to RabbitMQ");
         } else if error.is_permanent() {
             self.failures = 0;
-            tracing::error!(who = self.who, %error, cause, "RabbitMQ can't be used; trying again");
+            tracing::error!(who = self.who, why, "RabbitMQ can't be used; trying again");
         } else {
-            tracing::warn!(who = self.who, %error, cause, "not connected to RabbitMQ; trying again");
+            tracing::warn!(who = self.who, why, "not connected to RabbitMQ; trying again");
         }
         self.said = now;
         self.failures = self.failures.saturating_add(1);
@@ -100,9 +100,9 @@ fn jitter() -> f64 {
     f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// What an error says of its causes, in one line.
-pub(super) fn causes(error: &dyn StdError) -> String {
-    let mut said = Vec::new();
+/// What an error says, and all its causes, in one line.
+pub(super) fn whole(error: &dyn StdError) -> String {
+    let mut said = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
@@ -129,9 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_in_one_line_without_repeats() {
+    fn error_is_told_in_one_line_without_repeats() {
         let inner = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let error = ConnectError::Unreachable { address: "x".into(), source: Box::new(inner) };
-        assert_eq!(causes(&error), "connection refused");
+        assert_eq!(whole(&error), "RabbitMQ can't be reached at x: connection refused");
+        let inner = lapin::Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(whole(&Lost::from(inner)), "a channel ended: IO error: broken pipe");
     }
 }

@@ -1,6 +1,8 @@
 //! Receipts, and what becomes of the messages behind them: acked, or given back.
 
-use std::collections::{BTreeMap, HashMap};
+mod ledger;
+
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
+
+use self::ledger::{Frame, Ledger, Verdict};
 
 /// Acks wait this long for others: those that end without a gap are one frame.
 const LINGER: Duration = Duration::from_millis(5);
@@ -226,163 +230,5 @@ impl Lane {
             self.channel.basic_cancel(consumer.tag(), options).await?;
         }
         Ok(())
-    }
-}
-
-/// What the server is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Frame {
-    Ack { tag: u64, multiple: bool },
-    GiveBack { tag: u64 },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Ack,
-    GiveBack,
-    /// The server was told already.
-    Told,
-}
-
-/// Which messages of a channel are settled. The server numbers them without gaps, from 1.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// All up to here are settled, and the server was told.
-    settled_to: u64,
-    settled: BTreeMap<u64, Verdict>,
-}
-
-impl Ledger {
-    fn note(&mut self, tag: u64, verdict: Verdict) {
-        if tag > self.settled_to {
-            self.settled.entry(tag).or_insert(verdict);
-        }
-    }
-
-    /// What the server has to be told of what was noted: one frame for all acks before the first gap, and one each for
-    /// the others.
-    fn frames(&mut self) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        // Before the acks: what is given back must not be among those that one ack covers.
-        for (tag, verdict) in &mut self.settled {
-            if *verdict == Verdict::GiveBack {
-                frames.push(Frame::GiveBack { tag: *tag });
-                *verdict = Verdict::Told;
-            }
-        }
-        let mut covered = Vec::new();
-        while let Some(first) = self.settled.first_entry()
-            && *first.key() == self.settled_to + 1
-        {
-            self.settled_to += 1;
-            if first.remove() == Verdict::Ack {
-                covered.push(self.settled_to);
-            }
-        }
-        // The server must still hold the one that is named.
-        if let Some(last) = covered.last() {
-            frames.push(Frame::Ack { tag: *last, multiple: covered.len() > 1 });
-        }
-        for (tag, verdict) in &mut self.settled {
-            if *verdict == Verdict::Ack {
-                frames.push(Frame::Ack { tag: *tag, multiple: false });
-                *verdict = Verdict::Told;
-            }
-        }
-        frames
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const fn ack(tag: u64) -> Frame {
-        Frame::Ack { tag, multiple: false }
-    }
-
-    const fn ack_to(tag: u64) -> Frame {
-        Frame::Ack { tag, multiple: true }
-    }
-
-    #[test]
-    fn acks_without_a_gap_are_one_frame_and_stragglers_one_each() {
-        let mut ledger = Ledger::default();
-        for tag in [3, 1, 2, 5, 7] {
-            ledger.note(tag, Verdict::Ack);
-        }
-        assert_eq!(ledger.frames(), [ack_to(3), ack(5), ack(7)]);
-        ledger.note(4, Verdict::Ack);
-        assert_eq!(ledger.frames(), [ack(4)]);
-        ledger.note(6, Verdict::GiveBack);
-        assert_eq!(ledger.frames(), [Frame::GiveBack { tag: 6 }]);
-        ledger.note(8, Verdict::Ack);
-        ledger.note(9, Verdict::Ack);
-        assert_eq!(ledger.frames(), [ack_to(9)]);
-        assert_eq!(ledger.frames(), []);
-        assert!(ledger.settled.is_empty());
-    }
-
-    #[test]
-    fn settled_twice_is_told_once() {
-        let mut ledger = Ledger::default();
-        ledger.note(2, Verdict::Ack);
-        assert_eq!(ledger.frames(), [ack(2)]);
-        ledger.note(2, Verdict::GiveBack);
-        assert_eq!(ledger.frames(), []);
-        ledger.note(1, Verdict::Ack);
-        assert_eq!(ledger.frames(), [ack(1)]);
-        ledger.note(1, Verdict::Ack);
-        assert_eq!(ledger.frames(), []);
-    }
-
-    /// What a channel of the server does with frames, as strict as it is.
-    fn apply(unsettled: &mut BTreeSet<u64>, frame: Frame) -> Vec<(u64, Verdict)> {
-        match frame {
-            Frame::Ack { tag, multiple: true } => {
-                assert!(unsettled.contains(&tag), "the server knows no tag {tag}");
-                let covered: Vec<_> = unsettled.range(..=tag).copied().collect();
-                unsettled.retain(|other| *other > tag);
-                covered.into_iter().map(|tag| (tag, Verdict::Ack)).collect()
-            }
-            Frame::Ack { tag, multiple: false } => {
-                assert!(unsettled.remove(&tag), "the server knows no tag {tag}");
-                vec![(tag, Verdict::Ack)]
-            }
-            Frame::GiveBack { tag } => {
-                assert!(unsettled.remove(&tag), "the server knows no tag {tag}");
-                vec![(tag, Verdict::GiveBack)]
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn server_settles_what_was_noted_and_nothing_else(
-            orders in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
-            verdicts in proptest::collection::vec(any::<bool>(), 40),
-            told_every in 1..10_usize,
-            noted in 0..=40_usize,
-        ) {
-            let mut ledger = Ledger::default();
-            let mut unsettled: BTreeSet<u64> = (1..=40).collect();
-            let mut expected = BTreeMap::new();
-            let mut settled = BTreeMap::new();
-            for (number, tag) in orders.into_iter().take(noted).enumerate() {
-                let verdict = if verdicts[number] { Verdict::Ack } else { Verdict::GiveBack };
-                ledger.note(tag, verdict);
-                expected.insert(tag, verdict);
-                if number % told_every == 0 || number + 1 == noted {
-                    for frame in ledger.frames() {
-                        settled.extend(apply(&mut unsettled, frame));
-                    }
-                }
-            }
-            prop_assert_eq!(settled, expected);
-        }
     }
 }

@@ -185,5 +185,5 @@ async fn delete_queue(channel: &lapin::Channel, name: &str) {
 
 /// The text of an error and of all its causes.
 fn told(error: &dyn std::error::Error) -> String {
-    format!("{error}: {}", super::retry::causes(error))
+    super::retry::whole(error)
 }

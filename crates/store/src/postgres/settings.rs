@@ -25,7 +25,8 @@ pub struct InvalidUrl(#[source] Option<sqlx::Error>);
 
 /// Enough for an API and a worker: history, which is most of the work, does not go over these.
 const CONNECTIONS_MAX: NonZeroU32 = NonZeroU32::new(8).expect("8 is not zero");
-/// Measured: a second one writes a tenth more, and costs the database a fifth more for each delivery (smaller batches).
+/// A second one writes up to two fifths more where commits are slow, and costs the database a tenth more for each delivery,
+/// as batches are smaller (`examples/record.rs`). Several processes have several anyway.
 const RECORDERS: NonZeroU32 = NonZeroU32::MIN;
 
 impl Settings {

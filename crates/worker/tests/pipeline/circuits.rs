@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringback_core::callback::CircuitPolicy;
+use ringback_core::callback::{CallbackState, CircuitPolicy};
 use ringback_core::delivery::{DeliveryState, WaitReason};
 use ringback_core::{Callback, CallbackId};
 use ringback_runtime::Clock as _;
@@ -190,6 +190,25 @@ async fn new_url_begins_with_a_closed_circuit_and_other_changes_keep_it() {
 
     let url = bench.receiver.url("/repaired").parse().expect("a URL");
     bench.change(&callback, |callback| Callback { url, ..callback }).await;
+    let event = bench.event().await;
+    bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callback_that_is_resumed_begins_with_a_closed_circuit() {
+    let bench = Bench::without_worker().await;
+    let circuits = bench.start_worker();
+    bench.receiver.on("/a", Behaviour::status(500));
+    let callback = bench.callback_with("/a", circuit(policy(1, 30))).await;
+    fail(&bench, &callback, 1).await;
+    assert_eq!(state(&circuits, callback.id), CircuitState::Open);
+
+    let to = |state| move |callback| Callback { state, ..callback };
+    bench.change(&callback, to(CallbackState::Paused)).await;
+    let kept = bench.event().await;
+    bench.wait_for_wait(delivery_of(&kept, &callback), WaitReason::Paused, 0).await;
+    bench.change(&callback, to(CallbackState::Enabled)).await;
+    bench.receiver.on("/a", Behaviour::status(204));
     let event = bench.event().await;
     bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
 }

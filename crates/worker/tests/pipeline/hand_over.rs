@@ -77,6 +77,13 @@ async fn bundle_is_acked_while_one_of_its_receivers_still_hangs() {
     let claims = &bench.claims.calls;
     claims.wait_for("forget", 1).await;
     assert_eq!(claims.of("settle"), 0, "it is not over");
+
+    // Should it take longer than it may, its claim keeps the copy away.
+    let published = bench.queue.calls.of("publish_after");
+    bench.clock.advance(TIMEOUT + Duration::from_millis(5_020));
+    bench.queue.calls.wait_for("publish_after", published + 1).await;
+    bench.wait_for_depth("put off", handed_over).await;
+    assert_eq!(bench.receiver.requests_to("/slow").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

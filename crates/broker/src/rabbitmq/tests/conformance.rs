@@ -53,13 +53,18 @@ impl Harness for RabbitmqHarness {
         Duration::from_millis(500)
     }
 
+    fn tolerance(&self) -> u32 {
+        // A busy server moves messages a little late.
+        2
+    }
+
     fn counted(&self) -> Counted {
         Counted::Waiting
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_queue_keeps_the_promises_of_the_port() {
-    // They mostly wait.
-    conformance::run(|| RabbitmqHarness::new(fresh_settings()), 5).await;
+    // They mostly wait. But each declares some thirty quorum queues at first, which keeps a server busy.
+    conformance::run(|| RabbitmqHarness::new(fresh_settings()), 3).await;
 }

@@ -54,6 +54,28 @@ async fn what_was_set_aside_can_be_put_in_again() {
 }
 
 #[tokio::test]
+async fn what_comes_back_too_often_is_set_aside() {
+    let running = Running::start(fresh_settings()).await;
+    publish(&running, [1]).await;
+    let (_connection, channel) = channel(&running.settings).await;
+    let queue = format!("{}.v1.dispatch.0", running.settings.prefix);
+    let mut times = 0;
+    eventually("poison", async || {
+        let got = channel.basic_get(queue.as_str().into(), Default::default()).await;
+        if let Some(message) = got.expect("asked") {
+            times += 1;
+            let options = lapin::options::BasicNackOptions { requeue: true, multiple: false };
+            message.delivery.acker.nack(options).await.expect("given back");
+        }
+        running.broker.depth().await.expect("asked").poison == 1
+    })
+    .await;
+    assert_eq!(times, 21);
+    let shown = rejected::list(&running.settings, Shelf::Poison, 1).await.expect("asked");
+    assert_eq!(shown[0].reason, "delivery_limit");
+}
+
+#[tokio::test]
 async fn bundle_that_comes_back_again_and_again_is_taken_apart() {
     let running = Running::start(fresh_settings()).await;
     publish(&running, [1, 2, 3]).await;

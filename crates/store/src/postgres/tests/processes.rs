@@ -1,14 +1,16 @@
 //! Several processes over one database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ringback_core::DeliveryId;
 use ringback_core::delivery::DeliveryState;
-use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, PostgresHarness, until};
 use crate::conformance::{Harness as _, sample_callback as callback, sample_history};
-use crate::{HistoryRecord, Revision, Store as _};
+use crate::{HistoryRecord, LiveAttempt, Revision, Store as _};
 
 /// What the port promises.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -95,18 +97,39 @@ async fn attempts_of_one_process_are_shown_in_another_while_somebody_watches() {
     assert_eq!(expected, Some((&told.delivery, &told.attempt)));
     assert_eq!(told.delivery.state, DeliveryState::Delivered);
 
-    // Each once in its own process, and in the other none of those that are its own.
-    other.store.record(sample_history(1_000_000)).await.expect("recorded");
-    for _ in &recorded {
-        timeout(PATIENCE, here.recv()).await.expect("in time").expect("not fallen behind");
+    // Each is shown once, in both.
+    let last = sample_history(1_000_000);
+    other.store.record(last.clone()).await.expect("recorded");
+    recorded.push(last);
+    let recorded: Vec<DeliveryId> = recorded.iter().flatten().filter_map(delivery_of).collect();
+    assert_eq!(heard_to_the_end(&mut here, &recorded).await, recorded);
+    let there = heard_to_the_end(&mut there, &recorded).await;
+    // But for those that were recorded before who recorded them heard of it, and the one that is read already.
+    assert!(recorded.ends_with(&there), "{there:?}");
+    assert!(!there.contains(&told.delivery.id));
+}
+
+fn delivery_of(record: &HistoryRecord) -> Option<DeliveryId> {
+    match record {
+        HistoryRecord::Delivery { delivery, .. } => Some(delivery.id),
+        HistoryRecord::Event(_) => None,
     }
-    let last = timeout(PATIENCE, here.recv()).await.expect("in time").expect("not fallen behind");
-    let mut own = there.recv().await.expect("not fallen behind");
-    while own.delivery.id != last.delivery.id {
-        own = there.recv().await.expect("not fallen behind");
+}
+
+/// Whose attempts are shown until that of the last one is, and at once after it.
+async fn heard_to_the_end(
+    live: &mut Receiver<Arc<LiveAttempt>>,
+    recorded: &[DeliveryId],
+) -> Vec<DeliveryId> {
+    let mut heard = Vec::new();
+    while heard.last() != recorded.last() {
+        let attempt = timeout(PATIENCE, live.recv()).await.expect("in time");
+        heard.push(attempt.expect("not fallen behind").delivery.id);
     }
-    assert!(matches!(here.try_recv(), Err(TryRecvError::Empty)), "one attempt is told once");
-    assert!(matches!(there.try_recv(), Err(TryRecvError::Empty)), "one attempt is told once");
+    while let Ok(attempt) = live.try_recv() {
+        heard.push(attempt.delivery.id);
+    }
+    heard
 }
 
 #[tokio::test]

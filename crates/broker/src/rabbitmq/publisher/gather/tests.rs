@@ -1,0 +1,134 @@
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::rabbitmq::publisher::ticket::Answer;
+
+const NOW: Timestamp = Timestamp::from_ms(1_767_323_045_678);
+
+fn names() -> Names {
+    Names::new("p", NonZeroU16::MIN)
+}
+
+/// A part that somebody waits for.
+fn part(text: &str) -> (Part, oneshot::Receiver<Answer>) {
+    let (ticket, answered) = Ticket::new(1);
+    (Part { text: text.to_owned(), ticket }, answered)
+}
+
+fn lines(message: &Outgoing) -> Vec<String> {
+    let text = std::str::from_utf8(&message.body).expect("it was put together of texts");
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn bundle_is_full_at_64_dispatches_or_128_kib() {
+    let mut fresh = Fresh::new(&names(), Ids::new());
+    let mut waiters = Vec::new();
+    let mut push = |fresh: &mut Fresh, text: &str, count: usize| {
+        for _ in 0..count {
+            let (part, waiter) = part(text);
+            fresh.push(vec![part]);
+            waiters.push(waiter);
+        }
+    };
+    push(&mut fresh, "x", 70);
+    let large = "y".repeat(100 * 1024);
+    push(&mut fresh, &large, 3);
+    let mut lens = Vec::new();
+    while let Some((message, tickets)) = fresh.take(NOW) {
+        assert_eq!(lines(&message).len(), tickets.len());
+        assert_eq!(
+            (message.exchange.as_str(), message.routing_key.as_str()),
+            ("p.v1.dispatch", "0")
+        );
+        lens.push(tickets.len());
+    }
+    // Six small ones and two large ones; then it is larger than it may be, and takes no more.
+    assert_eq!(lens, [64, 8, 1]);
+    assert_eq!(fresh.waiting(), Waiting::Nothing);
+}
+
+#[test]
+fn what_nobody_waits_for_is_left_out() {
+    let mut fresh = Fresh::new(&names(), Ids::new());
+    let (first, gone) = part("a");
+    let (second, _waits) = part("b");
+    drop(gone);
+    fresh.push(vec![first, second]);
+    let (message, _) = fresh.take(NOW).expect("one is left");
+    assert_eq!(lines(&message), ["b"]);
+
+    let (third, gone) = part("c");
+    drop(gone);
+    fresh.push(vec![third]);
+    assert!(fresh.take(NOW).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn delayed_ones_wait_a_moment_for_others_of_their_step() {
+    let mut delayed = Delayed::new(&names(), Ids::new());
+    assert_eq!(delayed.waiting(), Waiting::Nothing);
+    let mut waiters = Vec::new();
+    for (text, ms) in [("c", 2_100), ("a", 900), ("gone", 950), ("b", 1_000), ("now", 0)] {
+        let (part, waiter) = part(text);
+        delayed.push(vec![(NOW + Duration::from_millis(ms), part)]);
+        if text != "gone" {
+            waiters.push(waiter);
+        }
+    }
+    assert_eq!(delayed.waiting(), Waiting::Until(Instant::now() + LINGER));
+    let mut taken = Vec::new();
+    while let Some((message, _)) = delayed.take(NOW) {
+        taken.push((message.exchange.to_string(), lines(&message)));
+    }
+    let message = |exchange: &str, texts: &[&str]| {
+        (exchange.to_owned(), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        taken,
+        [
+            message("p.v1.delay.out", &["now"]),
+            message("p.v1.delay.02", &["a", "b"]),
+            message("p.v1.delay.03", &["c"]),
+        ]
+    );
+    assert_eq!(delayed.waiting(), Waiting::Nothing);
+}
+
+proptest! {
+    /// All go out, soonest first, and each waits at least as long as it has to, by its routing key.
+    #[test]
+    fn delayed_ones_all_go_out_and_never_too_early(
+        waits in proptest::collection::vec(0..40_000_u64, 1..200),
+        passed in 0..2_000_u64,
+    ) {
+        let mut delayed = Delayed::new(&names(), Ids::new());
+        let mut waiters = Vec::new();
+        for wait in &waits {
+            let (part, waiter) = part(&wait.to_string());
+            let due = NOW + Duration::from_millis(*wait);
+            // Handed in one by one, taken when some time has passed.
+            delayed.lingers_until = None;
+            delayed.waiting.insert((due, delayed.arrivals), part);
+            delayed.arrivals += 1;
+            waiters.push(waiter);
+        }
+        let mut out = Vec::new();
+        while let Some((message, _)) = delayed.take(NOW + Duration::from_millis(passed)) {
+            let bits = message.routing_key.as_str().split('.').filter(|word| *word != "returned");
+            let units = bits.fold(0, |units, bit| units << 1 | u64::from(bit == "1"));
+            for line in lines(&message) {
+                let wait: u64 = line.parse().expect("it was a number");
+                prop_assert!(passed + units * 250 >= wait);
+                out.push(wait);
+            }
+        }
+        let mut sorted = waits.clone();
+        sorted.sort_unstable();
+        prop_assert_eq!(out, sorted);
+    }
+}
