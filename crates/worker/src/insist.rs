@@ -1,5 +1,6 @@
 //! What has to be done before an ack is tried again and again, until it succeeds or the process stops.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringback_runtime::Shutdown;
@@ -14,6 +15,7 @@ pub(crate) struct Stopped;
 /// [`Stopped`]: `give_up` was requested before it succeeded.
 pub(crate) async fn insist<T, E, F>(
     give_up: &Shutdown,
+    outage: &Outage,
     what: &str,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Stopped>
@@ -24,10 +26,37 @@ where
     let mut pauses = Pauses::up_to(Duration::from_secs(5));
     loop {
         match call().await {
-            Ok(done) => return Ok(done),
-            Err(error) => pauses.tell(what, &error),
+            Ok(done) => {
+                outage.is_over("the queue takes messages again");
+                return Ok(done);
+            }
+            Err(error) => {
+                outage.tell(&format!("can't {what}, trying again until it succeeds"), &error);
+            }
         }
         pauses.pause(give_up).await?;
+    }
+}
+
+/// Whether a server is away, as far as logs go: thousands may be waiting for it, and its outage is one.
+#[derive(Debug, Default)]
+pub(crate) struct Outage(AtomicBool);
+
+impl Outage {
+    /// Logs a failure: loudly the first time only.
+    pub(crate) fn tell(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
+        if self.0.swap(true, Ordering::Relaxed) {
+            tracing::debug!(error, "still: {what}");
+        } else {
+            tracing::warn!(error, "{what}");
+        }
+    }
+
+    /// Logs that it is over, if there was one.
+    pub(crate) fn is_over(&self, what: &str) {
+        if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!("{what}");
+        }
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// An attempt is not begun under an older claim: it might not be recorded when the claim runs out.
 const CLAIM_AGE_MAX: Duration = Duration::from_secs(7);
 
+/// How often a retry waits for the attempt before it to be recorded, each time a second longer at the most.
+const WAITS_FOR_THE_ONE_BEFORE_MAX: u32 = 10;
+
 impl Job {
     /// Whether an equal dispatch may have been at work before this one.
     pub(crate) fn may_be_recorded(&self) -> bool {
@@ -57,6 +60,23 @@ impl Job {
             // A retry by hand begins a series of its own after the last one came to its end.
             RecordedState::Exhausted | RecordedState::Cancelled => !self.target.is_by_hand(),
         }
+    }
+
+    /// Whether the attempt before it is not recorded yet. A process that died between publishing a retry and recording its
+    /// attempt leaves both to be made: side by side, each could be delivered.
+    pub(crate) fn is_too_early(&self, recorded: Option<&Recorded>) -> bool {
+        let attempts = recorded.map_or(0, |recorded| recorded.attempts);
+        attempts + 1 < self.target.position.attempt.get()
+            && !self.target.is_by_hand()
+            // A history that lost what it knew must not hold up a retry for ever.
+            && self.target.deferrals < WAITS_FOR_THE_ONE_BEFORE_MAX
+    }
+
+    /// The same later, counted as put off.
+    pub(crate) fn later(&self, due: Timestamp) -> Delayed {
+        let mut dispatch = Dispatch::to_target(self.event.clone(), self.target.deferred());
+        dispatch.novelty = Novelty::PerhapsRepeated;
+        Delayed { due, dispatch }
     }
 
     /// Whether its claim was granted so long ago that it may run out during the attempt.

@@ -42,7 +42,7 @@ use crate::bundle::{Bundle, Granted, Hold, new_events};
 use crate::directory::{Directory, Entry, Listing};
 use crate::fan_out::FanOut;
 use crate::history::History;
-use crate::insist::{Stopped, insist};
+use crate::insist::{Outage, Stopped, insist};
 use crate::job::{Job, Room};
 use crate::rate::Rates;
 use crate::request::Request;
@@ -52,6 +52,9 @@ use crate::worker::Ports;
 
 /// A fan-out over more targets is split, so that no message takes long and several workers share it.
 const TARGETS_MAX: usize = 16;
+
+/// How long a retry waits while the attempt before it is not recorded yet.
+const WAITS_FOR_THE_ONE_BEFORE: Duration = Duration::from_secs(1);
 
 /// What every bundle goes through.
 pub(crate) struct Pipeline {
@@ -64,6 +67,8 @@ pub(crate) struct Pipeline {
     sender: Sender,
     room: Arc<Semaphore>,
     fan_out: FanOut,
+    queue_outage: Outage,
+    claims_outage: Outage,
     /// Once requested, what can't be done now is left to the next process.
     give_up: Shutdown,
 }
@@ -86,6 +91,8 @@ impl Pipeline {
             sender,
             room,
             fan_out: FanOut::default(),
+            queue_outage: Outage::default(),
+            claims_outage: Outage::default(),
             give_up,
         }
     }
@@ -200,7 +207,7 @@ impl Pipeline {
             all.chunks(TARGETS_MAX).map(part).collect()
         };
         let publish = || self.broker.publish(parts());
-        insist(&self.give_up, "publish a large fan-out", publish).await
+        insist(&self.give_up, &self.queue_outage, "publish a large fan-out", publish).await
     }
 
     // 2. Skip: what is done, or being done.
@@ -218,14 +225,21 @@ impl Pipeline {
             jobs.iter().filter(|job| job.may_be_recorded()).map(Job::delivery_key).collect();
         if !doubtful.is_empty() {
             let known = self.history.recorded(doubtful).await?;
+            let mut early = Vec::new();
             jobs.retain_mut(|job| {
                 let recorded = known.iter().find(|recorded| recorded.id == job.key.delivery);
                 let done = job.may_be_recorded() && recorded.is_some_and(|it| job.is_done(it));
-                if done {
-                    bundle.leave(job.take_claim());
+                if !done && job.is_too_early(recorded) {
+                    early.push(job.later(self.clock.now() + WAITS_FOR_THE_ONE_BEFORE));
+                } else if !done {
+                    return true;
                 }
-                !done
+                bundle.leave(job.take_claim());
+                false
             });
+            if !early.is_empty() {
+                self.publish_after(early).await?;
+            }
         }
         for job in &mut jobs {
             job.hold = Some(bundle.hold());
@@ -405,6 +419,6 @@ impl Pipeline {
 
     async fn publish_after(&self, delayed: Vec<Delayed>) -> Result<(), Stopped> {
         let publish = || self.broker.publish_after(delayed.clone());
-        insist(&self.give_up, "publish for later", publish).await
+        insist(&self.give_up, &self.queue_outage, "publish for later", publish).await
     }
 }

@@ -27,10 +27,13 @@ impl Pipeline {
         let timeout = entries.map(|entry| entry.callback.timeout).max().unwrap_or_default();
         let now = self.clock.now();
         let claims = match self.idempotency.claim(&keys, timeout + LEASE_MARGIN).await {
-            Ok(claims) => claims,
+            Ok(claims) => {
+                self.claims_outage.is_over("claims are made again");
+                claims
+            }
             Err(error) => {
                 // Without claims two workers may send the same; without sending nobody gets anything.
-                tracing::warn!(error = &error as &dyn std::error::Error, "going on without claims");
+                self.claims_outage.tell("going on without claims", &error);
                 return Ok(jobs);
             }
         };

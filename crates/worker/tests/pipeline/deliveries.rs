@@ -177,3 +177,35 @@ async fn hanging_endpoint_holds_its_own_places_and_nobody_elses() {
     let limit = healthy.max_in_flight.get() as usize;
     assert!(bench.receiver.requests_to("/hanging").len() <= limit);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_waits_for_the_attempt_before_it_to_be_recorded() {
+    let bench = Bench::start().await;
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    // As a process leaves it that died after it published the retry, and before it recorded the attempt.
+    let retry = Target::first(callback.id).next_attempt();
+    bench.publish_all(vec![Dispatch::to_target(event.clone(), retry)]).await;
+    let is_put_off = async {
+        while bench.ports.broker.depth().await.expect("asked").delayed == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, is_put_off).await.expect("it waits");
+    assert_eq!(bench.receiver.total(), 0, "nothing is sent");
+
+    bench.publish(&event).await;
+    bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
+    bench.clock.advance(Duration::from_secs(2));
+    let is_gone = async {
+        loop {
+            let depth = bench.ports.broker.depth().await.expect("asked");
+            if depth.delayed + depth.returned + depth.fresh == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, is_gone).await.expect("all is acked");
+    assert_eq!(bench.receiver.total(), 1, "the retry finds it delivered");
+}
