@@ -108,7 +108,7 @@ impl Ingest {
         key: &RequestKey,
         fingerprint: &str,
     ) -> Result<Reply, Problem> {
-        let mark = Mark::random(self.clock.now());
+        let mark = Mark::of_request(key, fingerprint, self.clock.now());
         let begun = self.idempotency.begin(key, fingerprint, REMEMBERED, &mark.to_string()).await;
         let origin = match self.memory.told(begun) {
             Some(Begun::New) => Origin::Keyed { mark, novelty: Novelty::New },
@@ -119,10 +119,7 @@ impl Ingest {
             Some(Begun::Conflict) => return Err(Problem::idempotency_key_reused()),
             Some(Begun::Done { answer }) => return Ok(Reply::Stored(answer)),
             // Nobody remembers whether it came before: the same key and body make the same ids, and the history decides.
-            None => {
-                let mark = Mark::of_key(key, fingerprint, self.clock.now());
-                Origin::Keyed { mark, novelty: Novelty::PerhapsRepeated }
-            }
+            None => Origin::Keyed { mark, novelty: Novelty::PerhapsRepeated },
         };
         let reply = self.accept_parsed(parsed, &origin).await;
         let ended = match &reply {

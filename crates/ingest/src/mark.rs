@@ -19,23 +19,19 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// One that differs from every other.
-    pub(crate) fn random(now: Timestamp) -> Self {
-        let mut random = [0; 16];
-        // Fails only where the system has no source of randomness at all, and then nothing here is safe.
-        getrandom::fill(&mut random).expect("the system gives random bytes");
-        let name = uuid::Builder::from_random_bytes(random).into_uuid().simple().to_string();
-        Self { name, at: now }
-    }
-
-    /// The same for the same key and body, whenever they come: for a time when nobody remembers.
-    pub(crate) fn of_key(key: &RequestKey, fingerprint: &str, now: Timestamp) -> Self {
+    /// The mark of a request that is made now.
+    ///
+    /// The same for the same key, body and day (UTC): a repeat finds the event even where nobody remembers the first.
+    /// Another one for the same key after it is forgotten, for that is a day later at least.
+    pub(crate) fn of_request(key: &RequestKey, fingerprint: &str, now: Timestamp) -> Self {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+        let day = now.ms().div_euclid(DAY_MS);
         let name = match key {
             RequestKey::Header { account, key } => {
                 let account = account.as_ref().map_or("", |account| account.as_str());
-                format!("{account}/{key}/{fingerprint}")
+                format!("{day}/{account}/{key}/{fingerprint}")
             }
-            RequestKey::Event { account, id } => format!("{account}/{id}/{fingerprint}"),
+            RequestKey::Event { account, id } => format!("{day}/{account}/{id}/{fingerprint}"),
         };
         Self { name: Uuid::new_v5(&KEY_NAMESPACE, name.as_bytes()).simple().to_string(), at: now }
     }
@@ -69,24 +65,32 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_ms(1_000);
 
-    #[test]
-    fn kept_mark_gives_the_same_ids_and_the_same_time() {
-        let first = Mark::random(NOW);
-        let again = Mark::of(&first.to_string(), Mark::random(Timestamp::from_ms(9_000)));
-        assert_eq!(again, first);
-        assert_eq!(again.event_id(3), first.event_id(3));
-        assert_ne!(first.event_id(3), first.event_id(4));
-        assert_ne!(first.event_id(3), Mark::random(NOW).event_id(3));
+    fn header(key: &str) -> RequestKey {
+        RequestKey::Header { account: None, key: key.to_owned() }
     }
 
     #[test]
-    fn forgotten_request_comes_to_the_same_ids() {
-        let key = |key: &str| RequestKey::Header { account: None, key: key.to_owned() };
-        let later = Timestamp::from_ms(9_000);
-        let (first, again) =
-            (Mark::of_key(&key("a"), "f", NOW), Mark::of_key(&key("a"), "f", later));
-        assert_eq!(first.event_id(0), again.event_id(0));
-        assert_ne!(first.event_id(0), Mark::of_key(&key("a"), "g", NOW).event_id(0));
-        assert_ne!(first.event_id(0), Mark::of_key(&key("b"), "f", NOW).event_id(0));
+    fn kept_mark_gives_the_same_ids_and_the_same_time() {
+        let first = Mark::of_request(&header("a"), "f", NOW);
+        let again = Mark::of_request(&header("b"), "f", Timestamp::from_ms(9_000));
+        let again = Mark::of(&first.to_string(), again);
+        assert_eq!(again, first);
+        assert_eq!(again.event_id(3), first.event_id(3));
+        assert_ne!(first.event_id(3), first.event_id(4));
+    }
+
+    #[test]
+    fn repeat_of_the_day_comes_to_the_same_ids_and_nothing_else_does() {
+        let id = |key: &RequestKey, fingerprint: &str, ms: i64| {
+            Mark::of_request(key, fingerprint, Timestamp::from_ms(ms)).event_id(0)
+        };
+        let first = id(&header("a"), "f", 1_000);
+        assert_eq!(first, id(&header("a"), "f", 9_000));
+        assert_ne!(first, id(&header("a"), "g", 1_000), "another body");
+        assert_ne!(first, id(&header("b"), "f", 1_000), "another key");
+        assert_ne!(first, id(&header("a"), "f", 24 * 60 * 60 * 1_000), "the next day");
+        let acme = Some("acme".parse().expect("an account"));
+        let of_account = RequestKey::Header { account: acme, key: "a".to_owned() };
+        assert_ne!(first, id(&of_account, "f", 1_000), "another caller's");
     }
 }

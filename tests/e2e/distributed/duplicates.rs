@@ -7,6 +7,7 @@ use ringback_core::Timestamp;
 use ringback_testkit::Received;
 
 use super::cluster::{Node, Part};
+use crate::support::{Api, attempts, text};
 
 /// A part was killed between the first two, and worked again at the third.
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +166,36 @@ fn is_retry(pair: &Duplicate<'_>, timeout: Duration) -> bool {
     let nearly = timeout.mul_f64(0.9);
     let timed_out = first.ended.is_none_or(|ended| ended - first.arrived >= nearly);
     (failed || timed_out) && attempt(second) == attempt(first) + 1
+}
+
+/// Without those that no kill explains and whose first attempt is on record as timed out: a machine that stands still for a
+/// moment keeps a request from its receiver, whose clock then starts later than the sender's.
+pub(super) async fn without_timeouts<'a>(
+    duplicates: Vec<Duplicate<'a>>,
+    kills: &[Kill],
+    api: &Api,
+) -> Vec<Duplicate<'a>> {
+    let mut left = Vec::new();
+    for duplicate in duplicates {
+        let timed_out = duplicate.cause(kills).is_none() && timed_out(duplicate.first, api).await;
+        if !timed_out {
+            left.push(duplicate);
+        }
+    }
+    left
+}
+
+async fn timed_out(request: &Received, api: &Api) -> bool {
+    let deliveries = api.list(&format!("/v1/deliveries?event={}", request.webhook_id())).await;
+    let callback = request.header("ringback-callback");
+    let Some(delivery) = deliveries.iter().find(|delivery| delivery["callback"] == callback) else {
+        return false;
+    };
+    let delivery = api.get(&format!("/v1/deliveries/{}", text(&delivery["id"]))).await.expect(200);
+    attempts(&delivery).iter().any(|attempt| {
+        attempt["number"].to_string() == request.header("ringback-attempt")
+            && attempt["outcome"] == "timeout"
+    })
 }
 
 /// Duplicates by cause, with the longest time that a first request had ended before the kill: for people to read.

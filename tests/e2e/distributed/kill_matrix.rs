@@ -13,7 +13,9 @@ use ringback_testkit::{Behaviour, Received, Receiver};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Part, Shape};
-use super::duplicates::{Kill, assert_explained, duplicates, silences_of_redis, summary};
+use super::duplicates::{
+    Kill, assert_explained, duplicates, silences_of_redis, summary, without_timeouts,
+};
 use crate::support::{Api, callback, event, eventually, text, with};
 
 /// At least; they go on until the killing is over.
@@ -71,7 +73,7 @@ async fn every_part_is_killed_under_load_and_nothing_is_lost() {
     let requests = receiver.requests();
     let killed = kills.len();
     kills.extend(silences_of_redis(&cluster.workers, &requests[0]));
-    let duplicates = duplicates(&requests, TIMEOUT);
+    let duplicates = without_timeouts(duplicates(&requests, TIMEOUT), &kills, cluster.api()).await;
     let made_twice = made_twice(&requests, &sent);
     println!(
         "{} events to {} callbacks, {} kills, Redis silent {} times: produced in {produced:?}, settled after {settled:?}; {} requests, \
