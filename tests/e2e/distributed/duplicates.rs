@@ -192,10 +192,10 @@ async fn timed_out(request: &Received, api: &Api) -> bool {
         return false;
     };
     let delivery = api.get(&format!("/v1/deliveries/{}", text(&delivery["id"]))).await.expect(200);
-    attempts(&delivery).iter().any(|attempt| {
-        attempt["number"].to_string() == request.header("ringback-attempt")
-            && attempt["outcome"] == "timeout"
-    })
+    let number = request.header("ringback-attempt").parse::<u64>().ok();
+    attempts(&delivery)
+        .iter()
+        .any(|attempt| attempt["number"].as_u64() == number && attempt["outcome"] == "timeout")
 }
 
 /// Duplicates by cause, with the longest time that a first request had ended before the kill: for people to read.
