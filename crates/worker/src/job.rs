@@ -74,9 +74,7 @@ impl Job {
 
     /// The same later, counted as put off.
     pub(crate) fn later(&self, due: Timestamp) -> Delayed {
-        let mut dispatch = Dispatch::to_target(self.event.clone(), self.target.deferred());
-        dispatch.novelty = Novelty::PerhapsRepeated;
-        Delayed { due, dispatch }
+        self.in_doubt(self.target.deferred(), due)
     }
 
     /// Whether its claim was granted so long ago that it may run out during the attempt.
@@ -95,7 +93,12 @@ impl Job {
 
     /// The same once more, to be looked up in the history first.
     pub(crate) fn again(&self, due: Timestamp) -> Delayed {
-        let mut dispatch = Dispatch::to_target(self.event.clone(), self.target);
+        self.in_doubt(self.target, due)
+    }
+
+    /// Its event to this target, to be looked up in the history first.
+    fn in_doubt(&self, target: Target, due: Timestamp) -> Delayed {
+        let mut dispatch = Dispatch::to_target(self.event.clone(), target);
         dispatch.novelty = Novelty::PerhapsRepeated;
         Delayed { due, dispatch }
     }
