@@ -139,7 +139,8 @@ pub(super) async fn passive(channel: &lapin::Channel, queue: &str) -> lapin::Res
     Ok(Found { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
-/// Why the server takes no messages. It says so to those who publish: so a message is published that nobody gets.
+/// Why the server takes no messages. It says so to those who publish: so messages are
+/// published that nobody gets.
 async fn blocked(
     connection: &Connection,
     names: &Names,
@@ -153,13 +154,17 @@ async fn blocked(
         // The end that listens is held until this is over.
         let _ = told.send(blocked);
     });
-    let publishing = async {
+    let publish = || async {
         let options = BasicPublishOptions::default();
         let properties = BasicProperties::default();
-        channel
-            .basic_publish("".into(), nowhere.as_str().into(), options, b"", properties)
-            .await?
-            .await
+        let confirm =
+            channel.basic_publish("".into(), nowhere.as_str().into(), options, b"", properties);
+        confirm.await?.await
+    };
+    let publishing = async {
+        // A server that blocks reads no further than the first, but may confirm it before it says so.
+        publish().await?;
+        publish().await
     };
     tokio::select! {
         blocked = heard.recv() => Ok(blocked.flatten()),
