@@ -22,14 +22,26 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "pausing_rates_and_circuits",
         sql: include_str!("../migrations/sqlite/0002_pausing_rates_and_circuits.sql"),
     },
+    Migration {
+        version: 3,
+        name: "catalog_replays_and_logged_requests",
+        sql: include_str!("../migrations/sqlite/0003_catalog_replays_and_logged_requests.sql"),
+    },
 ];
 
 /// All steps of a PostgreSQL database, first one first.
-pub(crate) const POSTGRES: &[Migration] = &[Migration {
-    version: 1,
-    name: "configuration_and_history",
-    sql: include_str!("../migrations/postgres/0001_configuration_and_history.sql"),
-}];
+pub(crate) const POSTGRES: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "configuration_and_history",
+        sql: include_str!("../migrations/postgres/0001_configuration_and_history.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "catalog_replays_and_logged_requests",
+        sql: include_str!("../migrations/postgres/0002_catalog_replays_and_logged_requests.sql"),
+    },
+];
 
 /// Where the steps taken are remembered.
 pub(crate) const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
