@@ -17,7 +17,7 @@ struct Needed {
     why: &'static str,
 }
 
-const NEEDED: [Needed; 5] = [
+const NEEDED: [Needed; 6] = [
     Needed { program: "cc", package: "build-essential", why: "compiles SQLite" },
     Needed {
         program: "curl",
@@ -31,15 +31,31 @@ const NEEDED: [Needed; 5] = [
     },
     Needed { program: "redis-server", package: "redis-server", why: "keeps request keys" },
     Needed { program: "postgres", package: "postgresql", why: "keeps the history" },
+    Needed {
+        program: "python3",
+        package: "python3-venv",
+        why: "runs a producer, a receiver and a checker of the API that others wrote",
+    },
 ];
+
+impl Needed {
+    fn is_there(&self) -> bool {
+        find_program(self.program).is_some()
+            // Debian has the interpreter in a package of its own, without what makes environments.
+            && (self.program != "python3" || succeeds("python3", &["-c", "import ensurepip, venv"]))
+    }
+}
+
+fn succeeds(name: &str, arguments: &[&str]) -> bool {
+    program(name, arguments).output().is_ok_and(|output| output.status.success())
+}
 
 /// Installs what is missing if we may, or says how to.
 ///
 /// # Errors
 /// If something stays missing.
 pub(crate) fn complete() -> anyhow::Result<()> {
-    let missing: Vec<&Needed> =
-        NEEDED.iter().filter(|needed| find_program(needed.program).is_none()).collect();
+    let missing: Vec<&Needed> = NEEDED.iter().filter(|needed| !needed.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }

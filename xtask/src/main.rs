@@ -12,6 +12,7 @@ mod check;
 mod documents;
 mod machine;
 mod metadata;
+mod python;
 mod run;
 mod servers;
 mod test;

@@ -7,6 +7,7 @@ use anyhow::ensure;
 
 use crate::machine;
 use crate::metadata::Metadata;
+use crate::python;
 use crate::run::{cargo, find, show_and_run};
 use crate::servers::Starting;
 
@@ -19,15 +20,19 @@ pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
     let servers = Starting::begin()?;
     // Built by itself, as users build it: in a build of the whole workspace tests would lend it features.
     show_and_run(&mut cargo(&["build", "--package", "ringback"]))?;
-    let binary = Metadata::read()?.target_directory.join("debug/ringback");
+    let target = Metadata::read()?.target_directory;
+    let binary = target.join("debug/ringback");
     ensure!(binary.is_file(), "cargo has built no {}", binary.display());
+
+    let python = python::environment(&target)?;
 
     // Documentation tests first: the last line is to be that of the run that everybody asks about.
     if filters.is_empty() {
         show_and_run(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     }
     let servers = servers.finish()?;
-    show_and_run(all_others(&binary, filters).envs(servers.addresses()))
+    let mut tests = all_others(&binary, filters);
+    show_and_run(tests.envs(servers.addresses()).env(python::VARIABLE, python))
 }
 
 /// cargo-nextest where it is installed: it runs each test in a process of its own, and ends one that hangs.
