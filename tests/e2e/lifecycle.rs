@@ -144,6 +144,8 @@ async fn bad_settings_exit_64_before_the_port_is_bound() {
         ("RINGBACK_MASTER_KEY", "c2hvcnQ="),
         ("RINGBACK_ADMIN_KEY", "rbk_short"),
         ("RINGBACK_RETENTION_DAYS", "0"),
+        ("RINGBACK_THREADS", "0"),
+        ("RINGBACK_THREADS", "many"),
         ("RINGBACK_CA_FILES", "/no/such/file.pem"),
         ("RINGBACK_LOG", "a=b=c"),
         ("RINGBACK_CONFIG", "/no/such/file.toml"),
@@ -159,6 +161,26 @@ async fn bad_settings_exit_64_before_the_port_is_bound() {
     let (code, output) = run_to_end(launch).await;
     assert_eq!(code, Some(69), "{output}");
     assert!(output.contains(&listen), "{output}");
+}
+
+#[tokio::test]
+async fn process_works_with_as_many_threads_as_it_is_told() {
+    const MANY: usize = 40;
+    // Threads for what blocks have the same name, and come and go: a few.
+    const FEW: usize = MANY / 2;
+    let one = Ringback::start_with(|launch| launch.env("RINGBACK_THREADS", "1")).await;
+    let many =
+        Ringback::start_with(|launch| launch.env("RINGBACK_THREADS", MANY.to_string())).await;
+    assert!((1..FEW).contains(&worker_threads(&one)), "{}", worker_threads(&one));
+    assert!((MANY..MANY + FEW).contains(&worker_threads(&many)), "{}", worker_threads(&many));
+}
+
+/// How many threads of its process run tasks.
+fn worker_threads(ringback: &Ringback) -> usize {
+    let threads = format!("/proc/{}/task", ringback.process.id());
+    let threads = std::fs::read_dir(threads).expect("it runs").flatten();
+    let names = threads.map(|thread| std::fs::read_to_string(thread.path().join("comm")));
+    names.flatten().filter(|name| name.starts_with("tokio-rt-worker")).count()
 }
 
 #[tokio::test]

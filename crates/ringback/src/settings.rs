@@ -103,6 +103,10 @@ pub(crate) struct Given {
 
 /// Settings that can be used.
 #[derive(Debug)]
+
+    /// Threads that share the work [default: one for each core; ingest, worker and console: for every two cores]
+    #[arg(long, env = "RINGBACK_THREADS", value_name = "NUMBER")]
+    threads: Option<usize>,
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreSettings,
@@ -200,6 +204,14 @@ impl Given {
     /// A message that names the setting and what it takes.
     pub(crate) fn check(self, openness: Openness) -> anyhow::Result<Settings> {
         let given = self.with_file()?;
+    /// Threads that share the work, if that is set. Asked before all else, for everything else runs on them.
+    ///
+    /// # Errors
+    /// A message that names the setting and what it takes.
+    pub(crate) fn threads(&self) -> anyhow::Result<Option<usize>> {
+        threads(self.clone().with_file()?.threads)
+    }
+
         let data_dir = given.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into());
         let listen = address(
             "listen",
@@ -232,6 +244,7 @@ impl Given {
                 "master_key: needed with PostgreSQL, the same for all processes: 32 bytes in base64 (for example: \
                  openssl rand -base64 32)"
             );
+        threads(given.threads)?;
         }
         let master_key = given.master_key.map(|text| text.trim().parse()).transpose();
         Ok(Settings {
@@ -284,6 +297,7 @@ fn read_file(path: &Path) -> anyhow::Result<Given> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("config: {} can't be read", path.display()))?;
     // The error would quote the line, and the line may hold a secret.
+            threads: self.threads.or(file.threads),
     toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         anyhow::anyhow!("config: {}, line {line}: {}", path.display(), error.message())
@@ -384,6 +398,13 @@ mod tests {
     fn error(given: Given) -> String {
         format!("{:#}", given.check(Openness::Guarded).expect_err("refused"))
     }
+fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
+    if number.is_some_and(|number| !(1..=1_024).contains(&number)) {
+        bail!("threads: 1 to 1024");
+    }
+    Ok(number)
+}
+
 
     #[test]
     fn each_bad_setting_is_named() {
@@ -414,8 +435,11 @@ mod tests {
     #[test]
     fn flags_go_before_the_file_and_unknown_lines_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
+            ("threads", Given { threads: Some(0), ..given() }),
+            ("threads", Given { threads: Some(1_025), ..given() }),
         let path = directory.path().join("ringback.toml");
-        std::fs::write(&path, "listen = \"127.0.0.1:1\"\nretention_days = 7\n").expect("written");
+        let lines = "listen = \"127.0.0.1:1\"\nretention_days = 7\nthreads = 3\n";
+        std::fs::write(&path, lines).expect("written");
         let listen = Some("127.0.0.1:2".to_owned());
         let given = Given { config: Some(path.clone()), listen, ..Given::default() };
         let settings = given.check(Openness::Guarded).expect("valid");
@@ -427,3 +451,4 @@ mod tests {
         assert!(error(given).contains("retention_dayz"));
     }
 }
+        assert_eq!(given.threads().expect("valid"), Some(3));
