@@ -62,5 +62,6 @@ where
         rates::callbacks_do_not_share_a_rate,
         rates::those_sent_away_come_back_one_after_the_other,
         rates::quiet_callback_has_its_whole_burst_again,
+        rates::who_comes_back_goes_before_who_comes_first,
     );
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_core::CallbackId;
-use ringback_core::rate::{Admission, RateLimit};
+use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_runtime::Clock;
 use ringback_sqlite::{Database, Participant, Rank, Script, Wake};
 
@@ -188,9 +188,14 @@ impl Idempotency for Embedded {
         Ok(())
     }
 
-    async fn admit(&self, callback: CallbackId, limit: RateLimit) -> Result<Admission, Error> {
+    async fn admit(
+        &self,
+        callback: CallbackId,
+        limit: RateLimit,
+        asking: Asking,
+    ) -> Result<Admission, Error> {
         let now = self.clock.now();
-        Ok(self.shared.lock().rates.admit(callback, limit, now))
+        Ok(self.shared.lock().rates.admit(callback, limit, asking, now))
     }
 
     async fn ready(&self) -> Result<(), Error> {

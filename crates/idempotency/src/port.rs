@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ringback_core::rate::{Admission, RateLimit};
+use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::retry::AttemptNumber;
 use ringback_core::{Account, CallbackId, DeliveryId};
 
@@ -72,7 +72,12 @@ pub trait Idempotency: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error`] if the store can't be reached: nothing is counted then.
-    async fn admit(&self, callback: CallbackId, limit: RateLimit) -> Result<Admission, Error>;
+    async fn admit(
+        &self,
+        callback: CallbackId,
+        limit: RateLimit,
+        asking: Asking,
+    ) -> Result<Admission, Error>;
 
     /// Whether the store could take a claim now.
     ///

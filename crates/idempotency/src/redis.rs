@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_core::CallbackId;
-use ringback_core::rate::{Admission, RateLimit};
+use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::secret::Secret;
 
 pub use self::address::InvalidAddress;
@@ -205,8 +205,13 @@ impl Idempotency for Redis {
         Ok(self.leave_one_open(key).await?)
     }
 
-    async fn admit(&self, callback: CallbackId, limit: RateLimit) -> Result<Admission, Error> {
-        Ok(self.admit_one(callback, limit).await?)
+    async fn admit(
+        &self,
+        callback: CallbackId,
+        limit: RateLimit,
+        asking: Asking,
+    ) -> Result<Admission, Error> {
+        Ok(self.admit_one(callback, limit, asking).await?)
     }
 
     async fn ready(&self) -> Result<(), Error> {

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// The longest that a dispatch waits in a worker for its callback's turn.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The same, where requests take no longer than [`PATIENCE`].
 const PATIENCE_WITH_QUICK: Duration = Duration::from_secs(1);

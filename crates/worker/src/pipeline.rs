@@ -291,7 +291,7 @@ impl Pipeline {
     ) -> Result<(), Stopped> {
         let now = self.clock.now();
         // A due time is in whole milliseconds, and never too early.
-        let due = now + wait + Duration::from_nanos(999_999);
+        let due = now + (wait + Duration::from_nanos(999_999));
         self.give_up_claim(job).await;
         self.publish_later(job, job.target.deferred(), due).await?;
         let state = DeliveryState::Pending { next_attempt_at: due, waits: Some(waits) };

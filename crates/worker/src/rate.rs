@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringback_core::Timestamp;
-use ringback_core::rate::{Admission, RateLimit, RateState};
+use ringback_core::rate::{Admission, Asking, RateLimit, RateState};
 use ringback_idempotency::Idempotency;
 use ringback_runtime::Clock;
 
 use crate::directory::Entry;
-use crate::gate::PATIENCE;
+
+/// Who is this late for the moment that was given to it has missed it.
+const MISSED: Duration = Duration::from_millis(100);
 
 /// The rate limits of all callbacks.
 pub(crate) struct Rates {
@@ -30,30 +32,35 @@ impl Rates {
         Self { idempotency, clock, alone: AtomicBool::new(false) }
     }
 
-    /// Returns when a request may go, if that is a matter of [`PATIENCE`].
+    /// Returns when a request may go, if that is soon: then it is counted, and has to be sent.
     ///
     /// # Errors
-    /// How long it would be otherwise; nothing is counted.
-    pub(crate) async fn pace(&self, entry: &Entry) -> Result<(), Duration> {
+    /// When to ask again otherwise; nothing is counted.
+    pub(crate) async fn pace(&self, entry: &Entry, mut asking: Asking) -> Result<(), Duration> {
         let Some(limit) = entry.callback.rate_limit else {
             return Ok(());
         };
-        let patient_until = self.clock.now() + PATIENCE;
         loop {
-            let Admission::Wait(wait) = self.ask(entry, limit).await else {
-                return Ok(());
+            let wait = match self.ask(entry, limit, asking).await {
+                Admission::Now => return Ok(()),
+                Admission::Soon(wait) => wait,
+                // The queue may be late by about that. Who comes early waits here, or goes round once more; a moment that
+                // nobody came for is lost.
+                Admission::Wait(wait) => return Err(wait - wait / 16),
             };
-            // Rounded up: asked in the millisecond before, it would be told to wait again.
-            let again = self.clock.now() + wait + Duration::from_nanos(999_999);
-            if again > patient_until {
-                return Err(wait);
+            // Whole milliseconds, and never too early.
+            let moment = self.clock.now() + (wait + Duration::from_nanos(999_999));
+            self.clock.sleep_until(moment).await;
+            if self.clock.now().since(moment) < MISSED {
+                return Ok(());
             }
-            self.clock.sleep_until(again).await;
+            // A process that stood still has missed many moments, and would send for all of them at once.
+            asking = Asking::Again;
         }
     }
 
-    async fn ask(&self, entry: &Entry, limit: RateLimit) -> Admission {
-        match self.idempotency.admit(entry.callback.id, limit).await {
+    async fn ask(&self, entry: &Entry, limit: RateLimit, asking: Asking) -> Admission {
+        match self.idempotency.admit(entry.callback.id, limit, asking).await {
             Ok(admission) => {
                 if self.alone.swap(false, Ordering::Relaxed) {
                     tracing::info!("rate limits are counted by all workers together again");
@@ -65,17 +72,17 @@ impl Rates {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "each worker counts rate limits for itself");
                 }
-                entry.own_count.admit(limit, self.clock.now())
+                entry.own_count.admit(limit, asking, self.clock.now())
             }
         }
     }
 }
 
 impl OwnCount {
-    fn admit(&self, limit: RateLimit, now: Timestamp) -> Admission {
+    fn admit(&self, limit: RateLimit, asking: Asking, now: Timestamp) -> Admission {
         let now_us = u64::try_from(now.ms()).unwrap_or(0).saturating_mul(1_000);
         let mut state = self.0.lock().expect("nobody panics holding it");
-        let (admission, after) = limit.admit(*state, now_us);
+        let (admission, after) = limit.admit(asking, *state, now_us);
         *state = after;
         admission
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ringback_core::rate::{Admission, RateLimit};
+use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::{CallbackId, Timestamp};
 
 use super::Harness;
@@ -61,16 +61,46 @@ pub(super) async fn quiet_callback_has_its_whole_burst_again(harness: impl Harne
     refused(&*store, 1, 2).await;
 }
 
+/// Who comes back gets the next moment, if it is near, and keeps it; a newcomer waits until nobody is left that was sent
+/// away.
+pub(super) async fn who_comes_back_goes_before_who_comes_first(harness: impl Harness) {
+    const LEFT: Duration = Duration::from_millis(200);
+    let store = harness.store();
+    assert_eq!(admit(&*store, 1, 1).await, Admission::Now);
+    let wait = refused(&*store, 1, 1).await;
+    refused(&*store, 1, 1).await;
+    harness.advance(wait.saturating_sub(LEFT)).await;
+    let wait = refused(&*store, 1, 1).await;
+    assert!(wait > INTERVAL, "behind those before it: {wait:?}");
+    let again = || ask(&*store, 1, 1, Asking::Again);
+    // The store's time goes on between two calls.
+    match again().await {
+        Admission::Now => {}
+        Admission::Soon(wait) => assert!(wait <= LEFT, "{wait:?}"),
+        Admission::Wait(wait) => unreachable!("it is its turn, and not in {wait:?}"),
+    }
+    match again().await {
+        Admission::Wait(wait) => {
+            assert!(wait > INTERVAL / 2 && wait <= INTERVAL + LEFT, "{wait:?}")
+        }
+        admission => unreachable!("that moment is taken: {admission:?}"),
+    }
+}
+
 async fn admit(store: &dyn Idempotency, callback: u8, burst: u32) -> Admission {
+    ask(store, callback, burst, Asking::First).await
+}
+
+async fn ask(store: &dyn Idempotency, callback: u8, burst: u32, asking: Asking) -> Admission {
     let callback = CallbackId::from_parts(Timestamp::EPOCH, [callback; 10]);
     let number = |n| NonZeroU32::new(n).expect("not zero");
     let limit = RateLimit { per_second: number(1), burst: number(burst) };
-    store.admit(callback, limit).await.expect("asked")
+    store.admit(callback, limit, asking).await.expect("asked")
 }
 
 async fn refused(store: &dyn Idempotency, callback: u8, burst: u32) -> Duration {
     match admit(store, callback, burst).await {
         Admission::Wait(wait) => wait,
-        Admission::Now => unreachable!("the rate is used up"),
+        admission => unreachable!("the rate is used up: {admission:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ringback_core::rate::{Admission, RateLimit, RateState};
+use ringback_core::rate::{Admission, Asking, RateLimit, RateState};
 use ringback_core::{CallbackId, Timestamp};
 
 /// Below this many nobody looks for what is on time again.
@@ -27,12 +27,13 @@ impl Rates {
         &mut self,
         callback: CallbackId,
         limit: RateLimit,
+        asking: Asking,
         now: Timestamp,
     ) -> Admission {
         let now_us = u64::try_from(now.ms()).unwrap_or(0).saturating_mul(1_000);
         self.sweep(now_us);
         let state = self.states.entry(callback).or_default();
-        let (admission, after) = limit.admit(*state, now_us);
+        let (admission, after) = limit.admit(asking, *state, now_us);
         *state = after;
         admission
     }
@@ -40,7 +41,7 @@ impl Rates {
     /// Who is on time is like who never sent.
     fn sweep(&mut self, now_us: u64) {
         if self.states.len() >= self.sweep_at {
-            self.states.retain(|_, state| state.next_us.max(state.queued_until_us) > now_us);
+            self.states.retain(|_, state| state.over_at_us() > now_us);
             self.sweep_at = (self.states.len() * 2).max(SWEEP_MIN);
         }
     }
@@ -62,7 +63,7 @@ mod tests {
             random[..4].copy_from_slice(&ms.to_be_bytes());
             let callback = CallbackId::from_parts(Timestamp::EPOCH, random);
             // One a millisecond: 1,000 are not on time at a time.
-            rates.admit(callback, limit, Timestamp::from_ms(ms.into()));
+            rates.admit(callback, limit, Asking::First, Timestamp::from_ms(ms.into()));
         }
         assert!(rates.states.len() <= 2_049, "{}", rates.states.len());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::Value;
 use ringback_core::CallbackId;
-use ringback_core::rate::{Admission, RATE_WAIT_MAX, RateLimit};
+use ringback_core::rate::{Admission, Asking, RATE_PATIENCE, RATE_WAIT_MAX, RateLimit};
 
 use super::Redis;
 use super::fault::Fault;
@@ -21,20 +21,31 @@ impl Redis {
         &self,
         callback: CallbackId,
         limit: RateLimit,
+        asking: Asking,
     ) -> Result<Admission, Fault> {
         let key = self.keys.rate(callback);
-        let wait_max = u64::try_from(RATE_WAIT_MAX.as_micros()).unwrap_or(u64::MAX);
+        let asking = match asking {
+            Asking::First => "first",
+            Asking::Again => "again",
+        };
         let answer = ADMIT.run(&self.link, |command, _turn| {
             command.arg(1).arg(&key);
-            command.arg(limit.interval_us()).arg(limit.tolerance_us()).arg(wait_max);
+            command.arg(limit.interval_us()).arg(limit.tolerance_us());
+            command.arg(microseconds(RATE_PATIENCE)).arg(microseconds(RATE_WAIT_MAX)).arg(asking);
         });
-        match answer.await? {
-            Value::Int(0) => Ok(Admission::Now),
-            Value::Int(wait) => {
-                let wait = u64::try_from(wait).map_err(|_negative| Fault::Garbled)?;
-                Ok(Admission::Wait(Duration::from_micros(wait)))
-            }
-            _ => Err(Fault::Garbled),
-        }
+        let Value::Array(answer) = answer.await? else { return Err(Fault::Garbled) };
+        let [Value::Int(counted), Value::Int(wait)] = answer[..] else {
+            return Err(Fault::Garbled);
+        };
+        let wait = u64::try_from(wait).map_err(|_negative| Fault::Garbled)?;
+        Ok(match (counted, Duration::from_micros(wait)) {
+            (1, Duration::ZERO) => Admission::Now,
+            (1, wait) => Admission::Soon(wait),
+            (_, wait) => Admission::Wait(wait),
+        })
     }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -167,8 +167,9 @@ async fn does_everything(store: &Arc<Redis>) {
     let callback = CallbackId::from_parts(Timestamp::EPOCH, [1; 10]);
     let one = std::num::NonZeroU32::MIN;
     let limit = RateLimit { per_second: one, burst: one };
-    assert_eq!(store.admit(callback, limit).await.expect("asked"), Admission::Now);
-    assert!(matches!(store.admit(callback, limit).await.expect("asked"), Admission::Wait(_)));
+    let admit = || store.admit(callback, limit, Asking::First);
+    assert_eq!(admit().await.expect("asked"), Admission::Now);
+    assert!(matches!(admit().await.expect("asked"), Admission::Wait(_)));
     store.ready().await.expect("it can be written to");
 }
 

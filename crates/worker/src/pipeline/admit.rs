@@ -5,6 +5,7 @@ use std::time::Duration;
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{CancelReason, WaitReason};
 
+use ringback_core::rate;
 use super::Pipeline;
 use crate::circuit::{Asking, NotNow, Pass};
 use crate::directory::{Entry, Listing};
@@ -62,7 +63,9 @@ impl Pipeline {
         let Some(place) = entry.gate.admit(self.room.available_permits()).await else {
             return Admission::PutOff(WaitReason::Concurrency, put_off_again());
         };
-        match self.rates.pace(entry).await {
+        let comes_back = job.target.deferrals > 0;
+        let asking = if comes_back { rate::Asking::Again } else { rate::Asking::First };
+        match self.rates.pace(entry, asking).await {
             Ok(()) => Admission::Go { entry, pass, place },
             Err(wait) => Admission::PutOff(WaitReason::RateLimit, wait),
         }

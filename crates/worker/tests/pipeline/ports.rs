@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ringback_broker::{Broker, Consumer, Delayed, Depth, Message, PublishError, Receipt};
 use ringback_core::delivery::{Attempt, CancelReason, Delivery};
-use ringback_core::rate::{Admission, RateLimit};
+use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, Timestamp,
 };
@@ -263,8 +263,9 @@ impl Idempotency for WatchedClaims {
     ) -> Result<Admission, ringback_idempotency::Error> {
         self.answers("admit")?;
         let panics = *self.panics_for.lock().expect("whole") == Some(callback);
+        asking: Asking,
         assert!(!panics, "on purpose");
-        self.inner.admit(callback, limit).await
+        self.inner.admit(callback, limit, asking).await
     }
 
     async fn ready(&self) -> Result<(), ringback_idempotency::Error> {

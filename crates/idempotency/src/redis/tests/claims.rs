@@ -140,11 +140,23 @@ async fn rate_is_shared_by_all_and_never_exceeded() {
         let store = Arc::clone(&stores[task % 2]);
         tasks.spawn(async move {
             let mut sent = 0;
+            let mut asking = Asking::First;
             while start.elapsed() < Duration::from_secs(1) {
-                match store.admit(callback, limit).await.expect("asked") {
-                    Admission::Now => sent += 1,
-                    Admission::Wait(wait) => tokio::time::sleep(wait).await,
-                }
+                asking = match store.admit(callback, limit, asking).await.expect("asked") {
+                    Admission::Now => {
+                        sent += 1;
+                        Asking::First
+                    }
+                    Admission::Soon(wait) => {
+                        sent += 1;
+                        tokio::time::sleep(wait).await;
+                        Asking::First
+                    }
+                    Admission::Wait(wait) => {
+                        tokio::time::sleep(wait).await;
+                        Asking::Again
+                    }
+                };
             }
             sent
         });
