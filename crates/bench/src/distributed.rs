@@ -1,7 +1,8 @@
 //! The distributed pipeline against bare ones, all on the same servers: rates, processor time by process, latency,
-//! retries, workers.
+//! retries, workers, an endpoint that hangs.
 
 mod column;
+mod isolation;
 mod ladder;
 mod latency;
 mod load;
@@ -51,6 +52,8 @@ enum Part {
     Ladder,
     /// 1, 2 and 4 workers, and a receiver that takes 50 ms
     Workers,
+    /// 1,000 events a second to 20 callbacks, without and with one of them hanging
+    Isolation,
 }
 
 impl Options {
@@ -94,6 +97,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     }
     if options.wants(Part::Workers) {
         workers::measure(&bench, &options).await?;
+    }
+    if options.wants(Part::Isolation) {
+        isolation::measure(&bench, &options).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::measure::{cpu_seconds, memory_mb};
-use crate::producer::{closed_loop, form, open_loop};
+use crate::producer::{closed_loop, event, form, open_loop};
 use crate::receiver::say;
 use crate::server::{ADMIN_KEY, Receiver, Ringback};
 
@@ -133,11 +133,12 @@ async fn latency(receiver: &Receiver) -> Result<()> {
     let url = format!("http://{}/latency", receiver.address);
     ringback.create_callback(&json!({ "url": url, "account": "bench" })).await?;
     let warm_up = Duration::from_secs(2);
-    open_loop(ringback.address, ADMIN_KEY, 200, warm_up).await?;
+    let send = |lasting| open_loop(ringback.address, ADMIN_KEY, 200, lasting, |_| event());
+    send(warm_up).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     receiver.latencies_ms().await?;
     let before = receiver.count().await?;
-    let events = open_loop(ringback.address, ADMIN_KEY, 200, Duration::from_secs(10)).await?;
+    let events = send(Duration::from_secs(10)).await?;
     receiver.wait_for(before + events as u64).await?;
     let (p50, p99) = receiver.latencies_ms().await?;
     say(&format!(

@@ -21,8 +21,13 @@ pub(crate) const PADDING_BYTES: usize = 380;
 
 /// The event as JSON.
 pub(crate) fn event() -> String {
+    event_named("BENCH_EVENT")
+}
+
+/// The same with another name.
+pub(crate) fn event_named(name: &str) -> String {
     format!(
-        r#"{{"name":"BENCH_EVENT","account":"bench","variables":{{"T0":{},"COMMENT_ID":178,"PAD":"{}"}}}}"#,
+        r#"{{"name":"{name}","account":"bench","variables":{{"T0":{},"COMMENT_ID":178,"PAD":"{}"}}}}"#,
         now_ns(),
         "x".repeat(PADDING_BYTES),
     )
@@ -95,12 +100,13 @@ pub(crate) async fn closed_loop(
     Ok(())
 }
 
-/// Sends `per_second` events a second for `duration`, whatever the answers take.
+/// Sends `per_second` events a second for `duration`, whatever the answers take. `event` makes the one of a number.
 pub(crate) async fn open_loop(
     server: SocketAddr,
     key: &str,
     per_second: u32,
     duration: Duration,
+    event: impl Fn(usize) -> String,
 ) -> anyhow::Result<usize> {
     const LANES: usize = 32;
     let mut lanes = Vec::new();
@@ -114,7 +120,7 @@ pub(crate) async fn open_loop(
         let due = began + Duration::from_secs_f64(number as f64 / f64::from(per_second));
         tokio::time::sleep_until(due.into()).await;
         let lane = lanes[number % LANES].clone();
-        let body = event();
+        let body = event(number);
         tasks.spawn(async move { lane.lock().await.send(body).await });
     }
     while let Some(ended) = tasks.join_next().await {

@@ -1,5 +1,5 @@
 //! The receiver: answers 204 at once and counts. `/fail` answers 500, `/flaky` the first attempt of one event in 20;
-//! `/slow` takes 50 ms; `/hang` does not answer.
+//! `/slow` takes 50 ms; `/hang` does not answer; `/apart` answers and does not count.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 const SENT_AT: [&str; 2] = ["T0=", "T0\":"];
 
 /// What `/slow` takes.
-const SLOW: Duration = Duration::from_millis(50);
+pub(crate) const SLOW: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Seen {
@@ -67,6 +67,7 @@ async fn answer(
         "latencies" => return Ok(Response::new(Full::from(take_latencies(&seen)))),
         "hang" => std::future::pending::<()>().await,
         "slow" => tokio::time::sleep(SLOW).await,
+        "apart" => return Ok(status(StatusCode::NO_CONTENT)),
         _ => {}
     }
     let sent_at_ns = sent_at_ns(&body);

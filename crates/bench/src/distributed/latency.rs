@@ -8,7 +8,7 @@ use super::column::Column;
 use super::pipeline::{Pipeline, Subscribers};
 use super::table::{Parts, median, ratio, shown, spread};
 use super::{Bench, Options};
-use crate::producer::open_loop;
+use crate::producer::{event, open_loop};
 use crate::receiver::say;
 use crate::server::ADMIN_KEY;
 
@@ -62,14 +62,15 @@ async fn run(bench: &Bench, column: Column, per_second: u32) -> Result<Run> {
     let receiver = &bench.receiver;
     let pipeline = Pipeline::start(bench, column, Subscribers::HEALTHY).await?;
     let before = receiver.count().await?;
-    let warm_up = open_loop(pipeline.address, ADMIN_KEY, per_second, WARM_UP).await? as u64;
+    let send = |lasting| open_loop(pipeline.address, ADMIN_KEY, per_second, lasting, |_| event());
+    let warm_up = send(WARM_UP).await? as u64;
     receiver.wait_for(before + warm_up).await?;
     // Whatever the warm-up left to do.
     tokio::time::sleep(Duration::from_secs(1)).await;
     receiver.latencies_ms().await?;
 
     let cpu = pipeline.cpu_seconds(bench)?;
-    let events = open_loop(pipeline.address, ADMIN_KEY, per_second, LASTING).await? as u64;
+    let events = send(LASTING).await? as u64;
     receiver.wait_for(before + warm_up + events).await?;
     let cpu = (pipeline.cpu_seconds(bench)? - cpu).for_10k(events);
     let (p50_ms, p99_ms) = receiver.latencies_ms().await?;

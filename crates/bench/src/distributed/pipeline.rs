@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Bench;
 use super::column::Column;
@@ -91,8 +91,28 @@ impl Pipeline {
     }
 
     pub(super) async fn ringback(bench: &Bench, to: Subscribers, workers: usize) -> Result<Self> {
+        let callbacks: Vec<_> = (0..to.fan_out)
+            .map(|number| {
+                json!({
+                    "url": format!("http://{}/{}/{number}", bench.receiver.address, to.behaviour),
+                    "account": "bench",
+                    "max_in_flight": to.max_in_flight,
+                    "retry": { "delay_seconds": 1 },
+                })
+            })
+            .collect();
+        Self::with_callbacks(bench, &callbacks, workers, &[]).await
+    }
+
+    /// One with these callbacks, and with more settings.
+    pub(super) async fn with_callbacks(
+        bench: &Bench,
+        callbacks: &[Value],
+        workers: usize,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self> {
         let servers = &bench.servers;
-        let variables = [
+        let mut variables = vec![
             ("RINGBACK_DATABASE_URL", servers.postgres.create_database().await?),
             ("RINGBACK_AMQP_URL", servers.rabbitmq.url()),
             ("RINGBACK_REDIS_URL", servers.redis.url()),
@@ -101,20 +121,14 @@ impl Pipeline {
             ("RINGBACK_LISTEN", "127.0.0.1:0".to_owned()),
             ("RINGBACK_ALLOW_NETWORKS", "127.0.0.0/8".to_owned()),
         ];
+        variables.extend_from_slice(settings);
         let (console, management) = Process::ringback("console", &variables).await?;
         let management = Management::of(management)?;
-        for number in 0..to.fan_out {
-            let url = format!("http://{}/{}/{number}", bench.receiver.address, to.behaviour);
-            let callback = json!({
-                "url": url,
-                "account": "bench",
-                "max_in_flight": to.max_in_flight,
-                "retry": { "delay_seconds": 1 },
-            });
-            management.create_callback(&callback).await?;
+        for callback in callbacks {
+            management.create_callback(callback).await?;
         }
         let (ingest, address) = Process::ringback("ingest", &variables).await?;
-        let mut worker_variables = variables.to_vec();
+        let mut worker_variables = variables.clone();
         worker_variables.push(("RINGBACK_METRICS_LISTEN", "127.0.0.1:0".to_owned()));
         let mut started = Vec::new();
         for _ in 0..workers {

@@ -23,6 +23,11 @@ impl Parts {
         self.ingest + self.worker + self.console + self.rabbitmq + self.redis + self.postgres
     }
 
+    /// All that the machine did.
+    pub(super) fn machine(self) -> f64 {
+        self.system() + self.receiver + self.producers + self.others
+    }
+
     fn zip(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         Self {
             ingest: f(self.ingest, other.ingest),
