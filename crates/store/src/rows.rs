@@ -3,6 +3,7 @@
 //! Two small traits stand for what differs: [`Columns`] reads a row, [`Bind`] collects the values of a statement.
 
 mod configuration;
+mod headers;
 mod history;
 mod json;
 

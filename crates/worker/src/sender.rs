@@ -72,8 +72,6 @@ pub(crate) struct Exchange {
 
 /// A connection that takes longer is no connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence of this length ends an attempt; no callback can allow more. Within it, the callback's own timeout decides.
-const READ_TIMEOUT: Duration = *ringback_core::callback::TIMEOUT_RANGE.end();
 /// Connections kept for the next request to the same host: as many as one callback may have at once. With fewer, many
 /// callbacks to one host would open a new one for every other request.
 const IDLE_CONNECTIONS_MAX: usize = ringback_core::callback::MAX_IN_FLIGHT_MAX as usize;
@@ -98,7 +96,6 @@ impl Sender {
             .no_proxy()
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tls_certs_only(trusted(&settings.ca_files)?)

@@ -13,6 +13,7 @@ use ringback_core::delivery::{
 use ringback_core::retry::AttemptNumber;
 use ringback_core::{Event, Outcome};
 
+use super::headers::{Known, pack, unpack};
 use super::{Bind, Columns, Row, id_text};
 use crate::Error;
 use crate::port::{Parked, Recorded, RecordedState};
@@ -129,15 +130,18 @@ pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
 
 pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
     let row = Row::of("attempt", row);
+    let number = attempt_number(&row, "number")?;
+    let started_at = row.time("started_at_ms")?;
+    let headers = unpack(row.text("request_headers")?, Known { number, started_at });
     Ok(Attempt {
         delivery: row.parsed("delivery_id")?,
-        number: attempt_number(&row, "number")?,
-        started_at: row.time("started_at_ms")?,
+        number,
+        started_at,
         duration: Duration::from_millis(row.number("duration_ms")?),
         request: SentRequest {
             method: row.word("method", method_of)?,
             url: row.text("url")?.to_owned(),
-            headers: row.json("request_headers")?,
+            headers: headers.map_err(|why| row.unreadable("request_headers", why))?,
             format: match row.optional_text("format")? {
                 None => None,
                 Some(_) => Some(row.word("format", format_of)?),
@@ -204,7 +208,8 @@ pub(crate) fn bind_attempt(values: &mut impl Bind, attempt: &Attempt) {
     values.number(Some(whole_ms(attempt.duration)));
     values.text(Some(request.method.as_str()));
     values.text(Some(request.url.as_str()));
-    values.text(Some(headers_json(&request.headers)));
+    let Attempt { number, started_at, .. } = *attempt;
+    values.text(Some(pack(&request.headers, Known { number, started_at })));
     values.text(request.format.map(Format::as_str));
     values.text(Some(attempt.outcome.kind()));
     values.number(status.map(Into::into));
@@ -227,14 +232,11 @@ fn bind_response(values: &mut impl Bind, response: Option<&Response>) {
         Some(text) => text.into(),
         None => STANDARD.encode(&response.body).into(),
     };
-    values.text(Some(headers_json(&response.headers)));
+    let headers = serde_json::to_string(&response.headers).expect("texts always serialize");
+    values.text(Some(headers));
     values.text(Some(body));
     values.number(Some(plain.is_none().into()));
     values.number(Some(response.body_truncated.into()));
-}
-
-fn headers_json(headers: &impl serde::Serialize) -> String {
-    serde_json::to_string(headers).expect("texts always serialize")
 }
 
 fn whole_ms(duration: Duration) -> i64 {
