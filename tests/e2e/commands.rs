@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use crate::support::{ADMIN_KEY, Api, READY, Ringback, SOON, callback, event, eventually, text};
 
 /// A terminal in an empty directory.
-struct Terminal {
-    directory: TempDir,
+pub(crate) struct Terminal {
+    pub(crate) directory: TempDir,
     url: String,
 }
 
 impl Terminal {
-    fn of(ringback: &Ringback) -> Self {
+    pub(crate) fn of(ringback: &Ringback) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         Self { directory, url: ringback.api.url().to_owned() }
     }
@@ -29,21 +29,21 @@ impl Terminal {
     }
 
     /// Runs a command to its end; gives its exit code and what it said.
-    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut process = self.launch(arguments).start().expect("it starts");
         let status = process.wait_exit(SOON).await.expect("it ends");
         (status.code(), process.output())
     }
 
     /// Runs a command that is to succeed.
-    async fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn ok(&self, arguments: &[&str]) -> String {
         let (code, output) = self.run(arguments).await;
         assert_eq!(code, Some(0), "{arguments:?}: {output}");
         output
     }
 
     /// Runs a command that is to succeed with JSON.
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.ok(&[arguments, &["--json"]].concat()).await;
         serde_json::from_str(&output)
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output}"))

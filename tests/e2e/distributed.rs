@@ -1,7 +1,10 @@
 //! The distributed shape: `ringback ingest`, `worker` and `console` as processes of their own, on a RabbitMQ, a Redis
 //! and a PostgreSQL that belong to the test alone, for it kills them.
 
+mod async_api;
 mod bad_settings;
+mod cloud_events;
+mod catalog;
 mod cluster;
 mod duplicates;
 mod fan_out;
@@ -10,6 +13,9 @@ mod isolation;
 mod kill_matrix;
 mod producers;
 mod rate_limit;
+mod replay;
+mod scheduled;
 mod servers_away;
+mod stand_in;
 mod starting;
 mod stopped_worker;

@@ -3,7 +3,11 @@
 //! `cargo xtask test` builds the process and says where it is.
 
 mod accounts;
+mod api_document;
 mod bad_input;
+mod callback_fields;
+mod catalog;
+mod cloud_events;
 mod commands;
 mod delivery;
 mod distributed;
@@ -11,7 +15,11 @@ mod events;
 mod full_disk;
 mod kill;
 mod lifecycle;
+mod operational;
 mod pausing;
 mod receivers;
+mod replay;
+mod stand_in;
+mod scheduled;
 mod support;
 mod tls;

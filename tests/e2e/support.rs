@@ -140,7 +140,10 @@ impl Api {
         let mut request =
             self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            if headers.iter().all(|(name, _)| *name != "content-type") {
+                request = request.header("content-type", "application/json");
+            }
+            request = request.body(body);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

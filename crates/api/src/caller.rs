@@ -17,6 +17,10 @@ pub struct Caller {
     pub scope: Scope,
 }
 
+/// A caller whose key may also stand behind `Basic`, as it is: clients of Conga Sign send theirs so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BasicOrBearer(pub Caller);
+
 impl Caller {
     /// Whether what belongs to this account is for the caller to see.
     #[must_use]
@@ -74,13 +78,32 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Self::behind(&["bearer"], parts, &Arc::<Keys>::from_ref(state)).await
+    }
+}
+
+impl<S> FromRequestParts<S> for BasicOrBearer
+where
+    S: Send + Sync,
+    Arc<Keys>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let keys = Arc::<Keys>::from_ref(state);
+        Caller::behind(&["bearer", "basic"], parts, &keys).await.map(Self)
+    }
+}
+
+impl Caller {
+    async fn behind(schemes: &[&str], parts: &Parts, keys: &Keys) -> Result<Self, Problem> {
         let value = parts.headers.get(AUTHORIZATION).ok_or_else(Problem::unauthorized)?;
         let value = value.to_str().map_err(|_| Problem::unauthorized())?;
         let (scheme, key) = value.split_once(' ').ok_or_else(Problem::unauthorized)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
+        if !schemes.iter().any(|taken| scheme.eq_ignore_ascii_case(taken)) {
             return Err(Problem::unauthorized());
         }
-        let scope = Arc::<Keys>::from_ref(state).scope_of(key.trim()).await?;
+        let scope = keys.scope_of(key.trim()).await?;
         Ok(Self { scope })
     }
 }

@@ -1,20 +1,23 @@
 //! What ingest and console share at the HTTP edge.
 //!
-//! How errors are told ([`Problem`]), who calls ([`Keys`], [`Caller`]), how bodies and queries are read ([`body`],
-//! [`Query`], [`PathId`]), and how lists come in pages ([`PageQuery`], [`PageAnswer`]).
+//! How errors are told ([`Problem`]), who calls ([`Keys`], [`Caller`]), which events are known ([`Types`]), how
+//! bodies and queries are read ([`body`], [`Query`], [`PathId`]), and how lists come in pages ([`PageQuery`],
+//! [`PageAnswer`]).
 
 pub mod body;
 mod caller;
+mod catalog;
 mod keys;
 mod page;
 mod pointer;
 mod problem;
 mod query;
 
-pub use body::{JsonBody, parse, read_body, require_json};
-pub use caller::Caller;
+pub use body::{JsonBody, OptionalJsonBody, parse, read_body, require_json};
+pub use caller::{BasicOrBearer, Caller};
+pub use catalog::{KnownTypes, NotOfItsType, Types};
 pub use keys::Keys;
 pub use page::{PageAnswer, PageQuery};
 pub use pointer::Pointer;
 pub use problem::{FieldError, Problem, ProblemDetails, with_fallbacks};
-pub use query::{PathId, Query};
+pub use query::{PathId, PathName, Query};

@@ -72,6 +72,7 @@ enum Kind {
     MethodNotAllowed,
     Conflict,
     TooLarge,
+    TooManyRequests,
     UnsupportedMediaType,
     Unavailable,
     DiskFull,
@@ -89,6 +90,7 @@ impl Kind {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -108,6 +110,7 @@ impl Kind {
             Self::MethodNotAllowed => "/problems/method-not-allowed",
             Self::Conflict => "/problems/conflict",
             Self::TooLarge => "/problems/too-large",
+            Self::TooManyRequests => "/problems/too-many-requests",
             Self::UnsupportedMediaType => "/problems/unsupported-media-type",
             Self::Unavailable => "/problems/unavailable",
             Self::DiskFull => "/problems/disk-full",
@@ -126,6 +129,7 @@ impl Kind {
             Self::MethodNotAllowed => "Method not allowed",
             Self::Conflict => "Not possible as things stand",
             Self::TooLarge => "Too large",
+            Self::TooManyRequests => "Too many requests",
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::Unavailable => "Not available now",
             Self::DiskFull => "Disk full",
@@ -194,6 +198,12 @@ impl Problem {
     #[must_use]
     pub fn too_large(bytes_max: usize) -> Self {
         Self::new(Kind::TooLarge, format!("the body is larger than {bytes_max} bytes"))
+    }
+
+    /// 429: more than is taken at once. The same may be taken after the wait.
+    #[must_use]
+    pub fn too_many_requests(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::TooManyRequests, detail) }
     }
 
     /// 415: the body is of another kind than those taken.

@@ -96,6 +96,29 @@ where
     }
 }
 
+/// The name in a path such as `/v1/event-types/{name}`, whatever the path calls it. There is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathName<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for PathName<T>
+where
+    S: Send + Sync,
+    T: FromStr,
+    T::Err: Display,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::malformed("the path is not UTF-8"))?;
+        let (_, text) = params.iter().next().unwrap_or_default();
+        text.parse()
+            .map(Self)
+            .map_err(|error| Problem::malformed(format!("the last part of the path: {error}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -122,6 +122,7 @@ fn dispatch(number: u64) -> Dispatch {
         account: "acme".parse().expect("a valid account"),
         time: Timestamp::from_ms(1_767_323_045_678),
         accepted_at: Timestamp::from_ms(1_767_323_045_678),
+        deliver_at: None,
         variables: serde_json::from_str(&variables).expect("an object"),
     }))
 }

@@ -49,6 +49,8 @@ pub struct Incoming {
     pub content_type: Option<String>,
     /// How its producer names it.
     pub message_id: Option<String>,
+    /// Its headers that begin with `cloudEvents:`, `cloudEvents_` or `ce-`, as texts and without that.
+    pub cloud_event: Vec<(String, String)>,
     /// Where it was published to: `<account>.<name>` by the contract.
     pub routing_key: String,
     /// It may have been handed out before.

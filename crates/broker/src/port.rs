@@ -28,7 +28,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn publish(&self, dispatches: Vec<Dispatch>) -> Result<(), PublishError>;
 
     /// Puts dispatches on the queue that are handed out not before their time: never early, and late by an eighth of
-    /// their wait and as little as the load allows. Returns once they are durable. A time gone by means now.
+    /// their wait, 5 s at the most, and as little as the load allows. Returns once they are durable. A time gone by means now.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).

@@ -35,6 +35,10 @@ pub(crate) async fn create(
             FieldError::new("/description", format!("at most {DESCRIPTION_CHARS_MAX} characters"));
         return Err(Problem::invalid(vec![error]));
     }
+    if let Some(reserved) = new.account.as_ref().filter(|account| account.is_reserved()) {
+        let detail = format!("the account `{reserved}` is Ringback's own");
+        return Err(Problem::invalid(vec![FieldError::new("/account", detail)]));
+    }
     let now = console.clock.now();
     let text = Secret::new(format!("rbk_{}", URL_SAFE_NO_PAD.encode(random::<32>()?)));
     let key = ApiKey {

@@ -15,6 +15,7 @@ use ringback_store::CallbackQuery;
 use serde_json::Value;
 
 use crate::merge_patch;
+use crate::operational::tell_disabled;
 use crate::state::{Console, manages, random};
 use crate::wire::callback::{CallbackAnswer, CallbackSettings, SavedCallback, SecretAnswer};
 use crate::wire::settings::{Base, Rules};
@@ -164,7 +165,12 @@ pub(crate) async fn secret(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-async fn own(console: &Console, caller: &Caller, id: CallbackId) -> Result<Callback, Problem> {
+/// A callback that the caller manages.
+pub(crate) async fn own(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+) -> Result<Callback, Problem> {
     let found = console.store.callback(id).await?;
     found.filter(|callback| manages(caller, callback)).ok_or_else(unknown)
 }
@@ -215,6 +221,7 @@ pub(crate) async fn change_stored(
             return Ok(stored);
         };
         if console.store.update_callback(&changed, read_at).await? {
+            tell_disabled(console, &stored, &changed).await;
             return Ok(changed);
         }
     }
@@ -223,7 +230,7 @@ pub(crate) async fn change_stored(
 
 /// Says at once that nothing more is sent. Should the process die before: each is cancelled when its time comes, and
 /// those that are kept are found by whoever looks after them (`parked`).
-async fn cancel_pending(
+pub(crate) async fn cancel_pending(
     console: &Console,
     callback: CallbackId,
     reason: CancelReason,
@@ -235,7 +242,7 @@ async fn cancel_pending(
     Ok(())
 }
 
-fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
+pub(crate) fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
     Base {
         id: stored.id,
         account: stored.account,

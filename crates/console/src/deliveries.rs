@@ -10,8 +10,7 @@ use axum::http::StatusCode;
 use ringback_api::{Caller, PageAnswer, PageQuery, PathId, Problem, Query};
 use ringback_core::delivery::{Delivery, DeliveryState};
 use ringback_core::dispatch::Novelty;
-use ringback_core::retry::{AttemptNumber, Position};
-use ringback_core::{Account, Callback, DeliveryId, Dispatch, Target};
+use ringback_core::{Account, Callback, DeliveryId, Dispatch, Event, Target};
 use ringback_store::{DeliveryQuery, Scope, StatusFilter};
 
 use crate::state::{Console, manages};
@@ -109,11 +108,13 @@ pub(crate) async fn retry(
     }
     let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
     let event = event.ok_or_else(|| Problem::conflict("its event is no longer in the history"))?;
-    let attempt = next_attempt(&delivery);
+    // Now is what was asked for, also of an event that is to be delivered later.
+    let event = Event { deliver_at: None, ..event };
+    let position = delivery.position_by_hand();
     let target = Target {
         callback: delivery.callback,
         generation: delivery.generation,
-        position: Position { attempt, series_start: attempt },
+        position,
         deferrals: 0,
     };
     // Nothing is recorded here: the attempt will be. A record before it, and a crash in between, would leave a pending
@@ -124,22 +125,20 @@ pub(crate) async fn retry(
         ..Dispatch::to_target(Arc::new(event), target)
     };
     console.broker.publish(vec![dispatch]).await?;
-    let answer =
-        RetryAnswer { delivery: id.to_string(), attempt: attempt.get(), status: "accepted" };
+    let answer = RetryAnswer {
+        delivery: id.to_string(),
+        attempt: position.attempt.get(),
+        status: "accepted",
+    };
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-/// The number of the attempt that a retry by hand makes.
-///
-/// A delivery that was cancelled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
-/// was cancelled, should it be handed out again after a crash.
-fn next_attempt(delivery: &Delivery) -> AttemptNumber {
-    let next = delivery.next_position().attempt;
-    let second = AttemptNumber::MIN.saturating_add(1);
-    if delivery.state.is_settled() { next.max(second) } else { next }
-}
-
-async fn visible(console: &Console, caller: &Caller, id: DeliveryId) -> Result<Delivery, Problem> {
+/// A delivery that the caller may see.
+pub(crate) async fn visible(
+    console: &Console,
+    caller: &Caller,
+    id: DeliveryId,
+) -> Result<Delivery, Problem> {
     let found = console.store.delivery(id).await?;
     let seen = found.filter(|delivery| caller.may_see(&delivery.account));
     seen.ok_or_else(|| Problem::not_found("delivery"))

@@ -1,14 +1,17 @@
 //! The management API: callbacks, history, retries by hand, API keys, live attempts.
 //!
 //! Each part has its handlers in a module of its own (`callbacks`, `pausing`, `events`, `deliveries`, `live`,
-//! `api_keys`); what they take and answer is in `wire`, apart from the domain. One task works on its own: `parked`, which
-//! lets go what was kept while a callback was paused.
+//! `api_keys`); what they take and answer is in `wire`, apart from the domain. What brings deliveries to an end or
+//! makes them anew is in `cancelling`, `again` (one event), `replays` (many, as a job) and `trial` (a test event). Two
+//! tasks work on their own: `parked`, which lets go what was kept while a callback was paused, and `replaying`, which
+//! works on bulk replays.
 
 mod router;
 mod state;
 
 mod callbacks;
 mod merge_patch;
+mod operational;
 mod parked;
 mod pausing;
 
@@ -16,7 +19,20 @@ mod deliveries;
 mod events;
 mod live;
 
+mod again;
+mod cancelling;
+mod replaying;
+mod replays;
+mod trial;
+
+mod registration;
+mod sink;
+
 mod api_keys;
+
+mod accounts;
+mod event_types;
+mod reference;
 
 mod wire;
 

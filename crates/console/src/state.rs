@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use ringback_api::{Caller, Keys, Problem};
+use ringback_api::{Caller, Keys, Problem, Types};
 use ringback_broker::Broker;
 use ringback_core::Callback;
 use ringback_core::address::AddressPolicy;
 use ringback_runtime::Clock;
 use ringback_store::Store;
+use tokio::sync::Notify;
+
+use crate::reference::Reference;
+use crate::sink::Sink;
 
 /// What the management API works with. Clones share it.
 #[derive(Clone)]
@@ -17,6 +21,10 @@ pub struct Console {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) address_policy: Arc<AddressPolicy>,
+    pub(crate) sink: Arc<Sink>,
+    /// Somebody asked for a bulk replay.
+    pub(crate) replay_asked: Arc<Notify>,
+    pub(crate) reference: Arc<Reference>,
     keys: Arc<Keys>,
 }
 
@@ -30,7 +38,10 @@ impl Console {
         address_policy: AddressPolicy,
         keys: Arc<Keys>,
     ) -> Self {
-        Self { store, broker, clock, address_policy: Arc::new(address_policy), keys }
+        let (address_policy, sink) = (Arc::new(address_policy), Arc::default());
+        let reference = Arc::new(Reference::new(Types::new(Arc::clone(&store))));
+        let replay_asked = Arc::default();
+        Self { reference, store, broker, clock, address_policy, sink, replay_asked, keys }
     }
 }
 

@@ -3,14 +3,71 @@
 //! A subscriber chooses the URL, and Ringback stands inside somebody's network: without this rule a callback could read
 //! that network's metadata service or its databases.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Url;
+
+use crate::template::UrlTemplate;
 
 /// Which addresses requests may go to.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
+    own: Option<PublicUrl>,
+}
+
+/// The address under which people reach this instance: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(Url);
+
+/// The text is no address that people could reach an instance under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "http:// or https://, a host and perhaps a port, and nothing else: such as https://hooks.example.com"
+)]
+pub struct InvalidPublicUrl;
+
+/// Where an instance takes what is sent to it by itself: its log and echo callbacks, and nothing else.
+pub const SINK_PATH: &str = "/system.ashx";
+
+impl PublicUrl {
+    /// Whether a request to this URL goes to the log or echo callback of this instance: scheme, host, port and path are
+    /// exactly these. Other spellings of a host or a path, as far as they are the same by the URL standard, were made
+    /// one by the URL's parser; all others are others.
+    #[must_use]
+    pub fn is_own_sink(&self, url: &Url) -> bool {
+        url.scheme() == self.0.scheme()
+            && url.host() == self.0.host()
+            && url.port_or_known_default() == self.0.port_or_known_default()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.path() == SINK_PATH
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).map_err(|_| InvalidPublicUrl)?;
+        let is_bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let is_http = matches!(url.scheme(), "http" | "https");
+        if is_http && is_bare && url.has_host() { Ok(Self(url)) } else { Err(InvalidPublicUrl) }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    /// Without a `/` at its end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
 }
 
 /// An address that nothing is sent to.
@@ -27,7 +84,32 @@ impl AddressPolicy {
     /// Special-use addresses are refused, except those in these networks.
     #[must_use]
     pub fn allowing(allowed: Vec<IpNet>) -> Self {
-        Self { allowed }
+        Self { allowed, own: None }
+    }
+
+    /// The same for an instance that is reached here: its own log and echo callbacks ([`SINK_PATH`]) may be sent to,
+    /// wherever they are, and nothing else there.
+    #[must_use]
+    pub fn reached_at(self, own: Option<PublicUrl>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// Whether a request to this URL goes to this instance's own log or echo callback.
+    #[must_use]
+    pub fn is_own_sink(&self, url: &Url) -> bool {
+        self.own.as_ref().is_some_and(|own| own.is_own_sink(url))
+    }
+
+    /// Whether requests to this template may go where it says, as far as that can be told before there is an event and
+    /// before a name is resolved.
+    ///
+    /// # Errors
+    /// [`BlockedAddress`] if the host is the literal of an address that is refused.
+    pub fn check_template(&self, template: &UrlTemplate) -> Result<(), BlockedAddress> {
+        if template.fixed_place().is_some_and(|place| self.is_own_sink(&place)) {
+            return Ok(());
+        }
+        self.check_host(template.origin())
     }
 
     /// Whether requests may go to this address.
@@ -58,11 +140,12 @@ impl AddressPolicy {
 
     /// Whether requests may go to the host of this URL, as far as that can be told before its name is resolved.
     ///
-    /// Other spellings of an address (`2130706433`, `0x7f.1`) were made one by the URL's parser.
+    /// Other spellings of an address (`2130706433`, `0x7f.1`) were made one by the URL's parser. Of this instance's own
+    /// sink it knows nothing: see [`is_own_sink`](Self::is_own_sink).
     ///
     /// # Errors
     /// [`BlockedAddress`] if the host is the literal of an address that is refused.
-    pub fn check_host(&self, url: &url::Url) -> Result<(), BlockedAddress> {
+    pub fn check_host(&self, url: &Url) -> Result<(), BlockedAddress> {
         match url.host() {
             Some(url::Host::Ipv4(address)) => self.check(address.into()),
             Some(url::Host::Ipv6(address)) => self.check(address.into()),
@@ -279,6 +362,98 @@ mod tests {
         assert_eq!(policy.check(address("::ffff:10.0.0.1")), Ok(()));
         assert!(policy.check(address("10.0.0.1")).is_err());
         assert!(policy.check(address("64:ff9b::10.0.0.1")).is_err());
+    }
+
+    fn own(text: &str) -> AddressPolicy {
+        AddressPolicy::default().reached_at(Some(text.parse().expect(text)))
+    }
+
+    #[test]
+    fn own_sink_may_be_sent_to_and_nothing_else_on_its_host() {
+        let policy = own("http://127.0.0.1:8080");
+        for good in [
+            "http://127.0.0.1:8080/system.ashx",
+            "http://127.0.0.1:8080/system.ashx?f=lp",
+            "http://127.0.0.1:8080/system.ashx?f=ep&f=/../v1/callbacks",
+            "http://127.0.0.1:8080/system.ashx?f=lp&id={COMMENT_ID}",
+            "http://127.0.0.1:8080/system.ashx{?COMMENT_ID}",
+            "HTTP://0x7f.1:8080/v1/../system.ashx",
+        ] {
+            let template: UrlTemplate = good.parse().expect(good);
+            assert_eq!(policy.check_template(&template), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1:8080/",
+            "http://127.0.0.1:8080/v1/callbacks",
+            "http://127.0.0.1:8080/system.ashx/",
+            "http://127.0.0.1:8080/system.ashx/../v1/callbacks",
+            "http://127.0.0.1:8080/system.ashx/%2e%2e/v1/callbacks",
+            "http://127.0.0.1:8080/system.ashx/..%2fv1/callbacks",
+            "http://127.0.0.1:8080/system%2eashx",
+            "http://127.0.0.1:8080/%73ystem.ashx",
+            "http://127.0.0.1:8080//system.ashx",
+            "http://127.0.0.1:8080/SYSTEM.ASHX",
+            "http://127.0.0.1:8080/system.ashx;v=1",
+            "http://127.0.0.1:8080/v1/callbacks?/system.ashx",
+            "http://127.0.0.1:8080/v1/callbacks#/system.ashx",
+            "http://127.0.0.1:8081/system.ashx",
+            "http://127.0.0.1/system.ashx",
+            "https://127.0.0.1:8080/system.ashx",
+            "http://127.0.0.2:8080/system.ashx",
+            "http://[::ffff:127.0.0.1]:8080/system.ashx",
+            "http://127.0.0.1:8080/{X}",
+            "http://127.0.0.1:8080/system.ashx{X}",
+            "http://127.0.0.1:8080/system.ashx{?X}/../v1",
+        ] {
+            let Ok(template) = bad.parse::<UrlTemplate>() else { continue };
+            assert!(policy.check_template(&template).is_err(), "{bad}");
+        }
+        let with_user = Url::parse("http://a:b@127.0.0.1:8080/system.ashx").expect("a URL");
+        assert!(!policy.is_own_sink(&with_user));
+        // Unless it is told so, an instance knows of no address of its own.
+        let sink = Url::parse("http://127.0.0.1:8080/system.ashx").expect("a URL");
+        assert!(!AddressPolicy::default().is_own_sink(&sink));
+    }
+
+    #[test]
+    fn own_name_is_that_name_and_the_port_may_go_without_saying() {
+        let policy = own("https://hooks.example.com:443/");
+        let is_own = |text: &str| policy.is_own_sink(&Url::parse(text).expect(text));
+        assert!(is_own("https://hooks.example.com/system.ashx?f=lp"));
+        assert!(is_own("https://HOOKS.example.com:443/system.ashx"));
+        for other in [
+            "http://hooks.example.com/system.ashx",
+            "https://hooks.example.com./system.ashx",
+            "https://hooks.example.com.evil.example/system.ashx",
+            "https://example.com/system.ashx",
+        ] {
+            assert!(!is_own(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn public_url_is_scheme_host_and_port() {
+        for (text, shown) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("https://Hooks.example.com/", "https://hooks.example.com"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            let url: PublicUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), shown);
+        }
+        for bad in [
+            "",
+            "hooks.example.com",
+            "ftp://hooks.example.com",
+            "http://",
+            "http://h/path",
+            "http://h/?q",
+            "http://h/#f",
+            "http://user@h/",
+            "http://:pass@h/",
+        ] {
+            assert_eq!(bad.parse::<PublicUrl>(), Err(InvalidPublicUrl), "{bad}");
+        }
     }
 
     #[test]

@@ -159,15 +159,30 @@ pub enum Format {
     Form,
     /// `application/json`: the event as an object.
     Json,
+    /// `application/cloudevents+json`: the event as a structured CloudEvent 1.0, its variables as the data.
+    CloudEvents,
+    /// `application/json`: a notification as Conga Sign sends it.
+    CongaSign,
 }
 
 impl Format {
+    /// All there are, the default first.
+    pub const ALL: [Self; 4] = [Self::Form, Self::Json, Self::CloudEvents, Self::CongaSign];
+
+    /// The format that this word stands for, see [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
+    }
+
     /// The word that stands in rows and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Form => "form",
             Self::Json => "json",
+            Self::CloudEvents => "cloudevents",
+            Self::CongaSign => "conga-sign",
         }
     }
 }

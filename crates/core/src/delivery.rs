@@ -65,6 +65,8 @@ pub enum WaitReason {
     CircuitOpen,
     /// Its callback is paused. No dispatch is on the queue: resuming makes one.
     Paused,
+    /// Its event is to be delivered later.
+    Scheduled,
 }
 
 /// Why a delivery was given up on.
@@ -74,12 +76,25 @@ pub enum CancelReason {
     CallbackDisabled,
     /// The callback was deleted meanwhile.
     CallbackDeleted,
+    /// Somebody asked for it. What is on its way of it then does not bring it back.
+    Requested,
+}
+
+impl CancelReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CallbackDisabled, Self::CallbackDeleted, Self::Requested];
 }
 
 impl WaitReason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Retry, Self::Concurrency, Self::RateLimit, Self::CircuitOpen, Self::Paused];
+    pub const ALL: [Self; 6] = [
+        Self::Retry,
+        Self::Concurrency,
+        Self::RateLimit,
+        Self::CircuitOpen,
+        Self::Paused,
+        Self::Scheduled,
+    ];
 }
 
 impl Delivery {
@@ -88,6 +103,24 @@ impl Delivery {
     pub fn next_position(&self) -> Position {
         let attempt = AttemptNumber::MIN.saturating_add(self.attempts);
         Position { attempt, series_start: self.series_start }
+    }
+
+    /// The attempt that somebody asks for: it begins a series.
+    ///
+    /// A delivery that was settled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
+    /// was cancelled, should it be handed out again after a crash. One that was cancelled on request leaves out a number,
+    /// so that what was on its way then, which may have been asked for as well, is told from what is asked for now.
+    #[must_use]
+    pub fn position_by_hand(&self) -> Position {
+        let next = self.next_position().attempt;
+        let attempt = match self.state {
+            DeliveryState::Pending { .. } => next,
+            DeliveryState::Cancelled(CancelReason::Requested) => next.saturating_add(1),
+            DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Cancelled(_) => {
+                next.max(AttemptNumber::MIN.saturating_add(1))
+            }
+        };
+        Position { attempt, series_start: attempt }
     }
 }
 
@@ -120,6 +153,7 @@ impl WaitReason {
             Self::RateLimit => "rate_limit",
             Self::CircuitOpen => "circuit_open",
             Self::Paused => "paused",
+            Self::Scheduled => "scheduled",
         }
     }
 }
@@ -131,6 +165,7 @@ impl CancelReason {
         match self {
             Self::CallbackDisabled => "callback_disabled",
             Self::CallbackDeleted => "callback_deleted",
+            Self::Requested => "requested",
         }
     }
 }

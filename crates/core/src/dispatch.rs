@@ -67,6 +67,18 @@ impl Dispatch {
 }
 
 impl Target {
+    /// The generation of what is sent to try a callback out: one attempt, and no retry whatever comes of it. Not a member
+    /// of its own, so that it stands in the history, too, and outlives a pause of the callback.
+    pub const TRIAL: u32 = u32::MAX;
+    /// Replays of single events count from 1 up to this; what a bulk replay makes has a higher number.
+    pub const COUNTED_MAX: u32 = u32::MAX / 2;
+
+    /// Whether it tries the callback out: see [`TRIAL`](Self::TRIAL).
+    #[must_use]
+    pub fn is_trial(&self) -> bool {
+        self.generation == Self::TRIAL
+    }
+
     /// The first attempt at this callback.
     #[must_use]
     pub fn first(callback: CallbackId) -> Self {
@@ -169,6 +181,9 @@ mod wire {
         account: Cow<'a, Account>,
         time_ms: i64,
         accepted_ms: i64,
+        /// None: at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deliver_ms: Option<i64>,
         variables: Cow<'a, Variables>,
         /// None: all that match.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,6 +240,7 @@ mod wire {
                 account: Cow::Borrowed(&event.account),
                 time_ms: event.time.ms(),
                 accepted_ms: event.accepted_at.ms(),
+                deliver_ms: event.deliver_at.map(Timestamp::ms),
                 variables: Cow::Borrowed(&event.variables),
                 targets: match &dispatch.targets {
                     Targets::Matching => None,
@@ -243,6 +259,7 @@ mod wire {
                 account: wire.account.into_owned(),
                 time: Timestamp::from_ms(wire.time_ms),
                 accepted_at: Timestamp::from_ms(wire.accepted_ms),
+                deliver_at: wire.deliver_ms.map(Timestamp::from_ms),
                 variables: wire.variables.into_owned(),
             };
             let targets = match wire.targets {
@@ -294,6 +311,7 @@ mod tests {
             account: "acme".parse().expect("an account"),
             time: Timestamp::from_ms(1),
             accepted_at: Timestamp::from_ms(2),
+            deliver_at: None,
             variables: serde_json::from_str(variables).expect("an object"),
         };
         Dispatch::of_event(Arc::new(event))

@@ -22,6 +22,8 @@ pub struct Event {
     pub time: Timestamp,
     /// When Ringback took it over.
     pub accepted_at: Timestamp,
+    /// Its deliveries begin then; none: at once. Who gets it is decided when it is accepted all the same.
+    pub deliver_at: Option<Timestamp>,
     /// What is known of it.
     pub variables: Variables,
 }

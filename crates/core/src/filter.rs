@@ -1,6 +1,6 @@
 //! Which events a callback gets.
 
-use crate::EventName;
+use crate::{EventName, operational};
 
 /// A list of event names, prefixes (`PACKAGE_*`), or everything (`*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +64,18 @@ impl EventFilter {
     }
 
     /// Whether an event of this name passes.
+    ///
+    /// Ringback's own events ([`operational`](crate::operational)) pass where they are asked for alone: by name, or by a
+    /// prefix that begins as they do. Who wants everything wants everything of his producers.
     #[must_use]
     pub fn matches(&self, name: &EventName) -> bool {
+        let is_own = operational::is_reserved(name);
         self.0.iter().any(|pattern| match pattern {
-            Pattern::All => true,
-            Pattern::Prefix(prefix) => name.as_str().starts_with(&**prefix),
+            Pattern::All => !is_own,
+            Pattern::Prefix(prefix) => {
+                name.as_str().starts_with(&**prefix)
+                    && (!is_own || prefix.starts_with(operational::NAME_PREFIX))
+            }
             Pattern::Name(one) => one == name,
         })
     }
@@ -134,6 +141,25 @@ mod tests {
         assert!(filter.matches_all());
         assert!(filter.matches(&"B".parse().expect("a name")));
         assert_eq!(EventFilter::all().patterns(), ["*"]);
+    }
+
+    #[test]
+    fn own_events_pass_where_they_are_asked_for_and_nowhere_else() {
+        let name = "ringback.circuit.opened".parse().expect("a name");
+        for (patterns, passes) in [
+            (&["ringback.circuit.opened"][..], true),
+            (&["ringback.*"], true),
+            (&["ringback.circuit.*"], true),
+            (&["*", "ringback.c*"], true),
+            (&["*"], false),
+            (&["r*", "ringback*"], false),
+            (&["ringback.delivery.*"], false),
+        ] {
+            let filter = EventFilter::parse(patterns).expect("valid");
+            assert_eq!(filter.matches(&name), passes, "{patterns:?}");
+        }
+        let of_a_producer = "ringbacks".parse().expect("a name");
+        assert!(EventFilter::all().matches(&of_a_producer));
     }
 
     #[test]

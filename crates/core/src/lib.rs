@@ -1,7 +1,7 @@
 //! The domain of Ringback: what an event, a callback, a delivery and an outcome are, and what follows from them.
 //!
 //! Everything here is pure: no I/O, no clock, no randomness, no async. Time and chance come in as arguments, so a
-//! test of a retry in 300 s takes no time. Read in this order: what comes in ([`event`]), who wants it
+//! test of a retry in 300 s takes no time. Read in this order: what comes in ([`event`], [`catalog`]), who wants it
 //! ([`callback`], [`filter`], [`template`]), how it travels ([`dispatch`]), what goes out ([`render`],
 //! [`signature`], [`address`]), what came of it ([`outcome`], [`retry`], [`delivery`]), how fast it may be ([`rate`]).
 
@@ -9,11 +9,13 @@
 
 pub mod address;
 pub mod callback;
+pub mod catalog;
 pub mod delivery;
 pub mod dispatch;
 pub mod event;
 pub mod filter;
 pub mod id;
+pub mod operational;
 pub mod outcome;
 pub mod rate;
 pub mod render;
@@ -26,6 +28,6 @@ pub mod timestamp;
 pub use callback::Callback;
 pub use dispatch::{Dispatch, Target, Targets};
 pub use event::{Account, Event, EventName, Variables};
-pub use id::{ApiKeyId, CallbackId, DeliveryId, EventId};
+pub use id::{ApiKeyId, CallbackId, DeliveryId, EventId, LoggedRequestId, ReplayId};
 pub use outcome::Outcome;
 pub use timestamp::Timestamp;

@@ -1,5 +1,8 @@
 //! The body of an outgoing request.
 
+mod cloud_events;
+mod conga_sign;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
@@ -31,6 +34,13 @@ pub fn body(format: Format, event: &Event) -> Body {
             Body { content_type: "application/x-www-form-urlencoded", text: form(event) }
         }
         Format::Json => Body { content_type: "application/json", text: json(event) },
+        Format::CloudEvents => Body {
+            content_type: "application/cloudevents+json",
+            text: cloud_events::text(event),
+        },
+        Format::CongaSign => {
+            Body { content_type: "application/json", text: conga_sign::text(event) }
+        }
     }
 }
 
@@ -59,7 +69,7 @@ fn json(event: &Event) -> String {
         variables: &'a Variables,
     }
 
-    let Event { id, name, account, time, accepted_at: _, variables } = event;
+    let Event { id, name, account, time, accepted_at: _, deliver_at: _, variables } = event;
     let shape = Shape { id: *id, name, account, time: *time, variables };
     serde_json::to_string(&shape).expect("strings and raw values always serialize")
 }
@@ -95,6 +105,7 @@ mod tests {
             account: "acme".parse().expect("an account"),
             time: Timestamp::from_ms(1_767_323_045_678),
             accepted_at: Timestamp::from_ms(1_767_323_045_900),
+            deliver_at: None,
             variables: serde_json::from_str(variables).expect("an object"),
         }
     }

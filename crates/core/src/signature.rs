@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +21,12 @@ pub struct SigningSecret(Vec<u8>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a signing secret is whsec_ followed by 24 to 64 bytes in base64")]
 pub struct InvalidSigningSecret;
+
+/// How far the time of a signed request may be from now, before or after: an older one may be a copy.
+///
+/// # Source
+/// The Standard Webhooks specification, "Replay attacks"; the public libraries take the same.
+pub const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1,";
@@ -43,6 +50,26 @@ impl SigningSecret {
     /// The Standard Webhooks specification, "Signature scheme".
     #[must_use]
     pub fn sign(&self, webhook_id: &str, time: Timestamp, body: &[u8]) -> String {
+        let mac = self.mac(webhook_id, time, body);
+        let mut signature = String::with_capacity(VERSION.len() + 44);
+        signature.push_str(VERSION);
+        STANDARD.encode_string(mac.finalize().into_bytes(), &mut signature);
+        signature
+    }
+
+    /// Whether one of the signatures that a `webhook-signature` header holds, separated by spaces, is by this secret.
+    /// That the time is not long ago ([`TOLERANCE`]) is for the caller to see to.
+    #[must_use]
+    pub fn signed(&self, webhook_id: &str, time: Timestamp, body: &[u8], header: &str) -> bool {
+        header.split(' ').filter_map(|signature| signature.strip_prefix(VERSION)).any(|encoded| {
+            STANDARD
+                .decode(encoded)
+                // In constant time: how long it takes says nothing of how much of a guess was right.
+                .is_ok_and(|given| self.mac(webhook_id, time, body).verify_slice(&given).is_ok())
+        })
+    }
+
+    fn mac(&self, webhook_id: &str, time: Timestamp, body: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(webhook_id.as_bytes());
@@ -55,10 +82,7 @@ impl SigningSecret {
         mac.update(&seconds[..length]);
         mac.update(b".");
         mac.update(body);
-        let mut signature = String::with_capacity(VERSION.len() + 44);
-        signature.push_str(VERSION);
-        STANDARD.encode_string(mac.finalize().into_bytes(), &mut signature);
-        signature
+        mac
     }
 }
 
@@ -126,6 +150,21 @@ mod tests {
         assert!(!accepted(&secret(7), "msg_1", now, b"{}", &signature), "another body");
         let later = now + std::time::Duration::from_secs(1);
         assert!(!accepted(&secret(7), "msg_1", later, BODY, &signature), "another time");
+    }
+
+    #[test]
+    fn one_signature_of_several_is_enough_and_nothing_else_is() {
+        let time = Timestamp::from_ms(1_767_323_045_000);
+        let own = secret(7).sign("msg_1", time, BODY);
+        let others = secret(8).sign("msg_1", time, BODY);
+        let signed = |header: &str| secret(7).signed("msg_1", time, BODY, header);
+        assert!(signed(&own) && signed(&format!("{others} {own}")));
+        for header in ["", "v1,", "v1,AAAA", &others, &own["v1,".len()..], &own[..20]] {
+            assert!(!signed(header), "{header}");
+        }
+        assert!(!secret(7).signed("msg_2", time, BODY, &own));
+        assert!(!secret(7).signed("msg_1", time, b"", &own));
+        assert!(!secret(7).signed("msg_1", time + Duration::from_secs(1), BODY, &own));
     }
 
     #[test]

@@ -161,6 +161,21 @@ impl UrlTemplate {
     }
 }
 
+impl UrlTemplate {
+    /// Where every event's request goes, without query, if its path has no tags: then no event has a say in it.
+    #[must_use]
+    pub fn fixed_place(&self) -> Option<Url> {
+        let end = self.text.find(['?', '#', '{']).unwrap_or(self.text.len());
+        let (place, rest) = self.text.split_at(end);
+        let begins_query = ["?", "#", "{?", "{#"].iter().any(|begin| rest.starts_with(begin));
+        // What follows such a tag would belong to the path where the tag stands for nothing.
+        let ends_with_it = !rest.starts_with('{') || rest.find('}') == Some(rest.len() - 1);
+        (rest.is_empty() || (begins_query && ends_with_it))
+            .then(|| Url::parse(place).ok())
+            .flatten()
+    }
+}
+
 impl FromStr for UrlTemplate {
     type Err = InvalidTemplate;
 

@@ -81,6 +81,7 @@ prop_compose! {
         name in event_name(),
         account in "[A-Za-z0-9_-]{1,64}",
         (time, accepted_at) in any::<(i64, i64)>(),
+        deliver_at in proptest::option::of(any::<i64>()),
         variables in variables(),
     ) -> Event {
         Event {
@@ -89,6 +90,7 @@ prop_compose! {
             account: account.parse().expect("within the rule"),
             time: Timestamp::from_ms(time),
             accepted_at: Timestamp::from_ms(accepted_at),
+            deliver_at: deliver_at.map(Timestamp::from_ms),
             variables,
         }
     }
@@ -102,6 +104,7 @@ fn event_with(members: &[(&str, &str)]) -> Event {
         account: "a".parse().expect("an account"),
         time: Timestamp::EPOCH,
         accepted_at: Timestamp::EPOCH,
+        deliver_at: None,
         variables: serde_json::from_str(&object(&members)).expect("a JSON object"),
     }
 }
@@ -191,7 +194,10 @@ proptest! {
         for (read, sent) in read.iter().zip(&dispatches) {
             let (a, b) = (&read.event, &sent.event);
             prop_assert_eq!((a.id, &a.name, &a.account), (b.id, &b.name, &b.account));
-            prop_assert_eq!((a.time, a.accepted_at), (b.time, b.accepted_at));
+            prop_assert_eq!(
+                (a.time, a.accepted_at, a.deliver_at),
+                (b.time, b.accepted_at, b.deliver_at)
+            );
             // To the letter, but for line breaks between the parts of a value.
             prop_assert_eq!(a.variables.to_json(), b.variables.to_json().replace('\n', " "));
             prop_assert_eq!((&read.targets, read.novelty), (&sent.targets, sent.novelty));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_api::{Caller, FieldError, Keys, Problem};
+use ringback_api::{Caller, FieldError, Keys, Problem, Types};
 use ringback_broker::Broker;
 use ringback_core::dispatch::Novelty;
 use ringback_core::{Account, Timestamp};
@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use crate::candidate::{Candidate, Decision, REMEMBERED};
+use crate::catalog::Gate;
+use crate::cloud_event::{self, Attributes};
 use crate::mark::Mark;
 use crate::memory::Memory;
 use crate::wire::{Answer, Answers, NewEvent, WellFormed};
@@ -27,9 +29,20 @@ pub struct Ingest {
     pub(crate) memory: Memory,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) catalog: Gate,
     pub(crate) event_bytes_max: usize,
     /// Requests that go on though their senders hang up.
     tasks: TaskGroup,
+}
+
+/// What is let in.
+pub struct Rules {
+    /// Who may send.
+    pub keys: Arc<Keys>,
+    /// What events of each type have to be.
+    pub types: Arc<Types>,
+    /// The most bytes that one event may have.
+    pub event_bytes_max: usize,
 }
 
 /// A request, as far as HTTP goes.
@@ -37,6 +50,19 @@ pub(crate) struct Submission<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) idempotency_key: Option<&'a str>,
     pub(crate) body: &'a [u8],
+    pub(crate) form: Form,
+}
+
+/// How events are written.
+pub(crate) enum Form {
+    /// As Ringback's own: an object, or an array of them.
+    Plain,
+    /// A CloudEvent as JSON.
+    CloudEvent,
+    /// An array of them.
+    CloudEvents,
+    /// A CloudEvent whose attributes stand in headers. The body is its data.
+    BinaryCloudEvent(Attributes),
 }
 
 /// What is answered: one object, or an array's.
@@ -48,21 +74,22 @@ pub(crate) enum Reply {
 }
 
 impl Ingest {
-    /// An ingest for these ports; `event_bytes_max` is the most that one event may have.
+    /// An ingest for these ports.
     #[must_use]
     pub fn new(
         broker: Arc<dyn Broker>,
         idempotency: Arc<dyn Idempotency>,
         clock: Arc<dyn Clock>,
-        keys: Arc<Keys>,
-        event_bytes_max: usize,
+        rules: Rules,
     ) -> Self {
+        let Rules { keys, types, event_bytes_max } = rules;
         Self {
             broker,
             idempotency,
             memory: Memory::default(),
             clock,
             keys,
+            catalog: Gate::new(types),
             event_bytes_max,
             tasks: TaskGroup::new(),
         }
@@ -80,6 +107,7 @@ impl Ingest {
         self: &Arc<Self>,
         submission: Submission<'_>,
     ) -> Result<Reply, Problem> {
+        self.catalog.refresh().await;
         let parsed = self.parse(&submission)?;
         let key = submission.idempotency_key.map(|key| RequestKey::Header {
             account: submission.caller.account().cloned(),
@@ -88,7 +116,7 @@ impl Ingest {
         if key.is_none() && !parsed.has_chosen_id() {
             return self.accept_parsed(parsed, &Origin::Fresh).await;
         }
-        let fingerprint = fingerprint(submission.body);
+        let fingerprint = fingerprint(&submission);
         let (answer, answered) = oneshot::channel();
         let ingest = self.clone();
         self.tasks.start(async move {
@@ -134,40 +162,66 @@ impl Ingest {
     // Parse: each event for itself, so that one bad one of an array does not take the others along.
 
     fn parse(&self, submission: &Submission<'_>) -> Result<Parsed, Problem> {
-        let body = submission.body;
-        let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-        if !is_array {
-            if body.len() > self.event_bytes_max {
-                return Err(Problem::too_large(self.event_bytes_max));
-            }
-            let event: NewEvent = ringback_api::parse(body)?;
-            let one = self.check(event, submission.caller).map_err(Problem::invalid)?;
-            return Ok(Parsed::One(Box::new(one)));
+        let Submission { caller, body, form, .. } = submission;
+        match form {
+            Form::Plain if begins_with_a_bracket(body) => self.parse_many(caller, body, 1, plain),
+            Form::Plain => self.parse_one(caller, body, |body, now| {
+                let event: NewEvent = ringback_api::parse(body)?;
+                event.check(now).map_err(Problem::invalid)
+            }),
+            // The specification lets a batch be empty.
+            Form::CloudEvents => self.parse_many(caller, body, 0, cloud_event::structured),
+            Form::CloudEvent => self.parse_one(caller, body, |body, now| {
+                cloud_event::structured(body, now).map_err(Problem::invalid)
+            }),
+            Form::BinaryCloudEvent(attributes) => self.parse_one(caller, body, |body, now| {
+                cloud_event::binary(attributes, body, now).map_err(Problem::invalid)
+            }),
         }
+    }
+
+    fn parse_one(
+        &self,
+        caller: &Caller,
+        body: &[u8],
+        parse: impl FnOnce(&[u8], Timestamp) -> Result<WellFormed, Problem>,
+    ) -> Result<Parsed, Problem> {
+        if body.len() > self.event_bytes_max {
+            return Err(Problem::too_large(self.event_bytes_max));
+        }
+        let event = parse(body, self.clock.now())?;
+        let one = self.to_accept(event, caller).map_err(Problem::invalid)?;
+        Ok(Parsed::One(Box::new(one)))
+    }
+
+    fn parse_many(
+        &self,
+        caller: &Caller,
+        body: &[u8],
+        len_min: usize,
+        parse: impl Fn(&[u8], Timestamp) -> Result<WellFormed, Vec<FieldError>>,
+    ) -> Result<Parsed, Problem> {
         let items: Vec<&serde_json::value::RawValue> = ringback_api::parse(body)?;
-        if items.is_empty() || items.len() > EVENTS_MAX {
-            let error = FieldError::new("", format!("an array has 1 to {EVENTS_MAX} events"));
+        if !(len_min..=EVENTS_MAX).contains(&items.len()) {
+            let error =
+                FieldError::new("", format!("an array has {len_min} to {EVENTS_MAX} events"));
             return Err(Problem::invalid(vec![error]));
         }
+        let now = self.clock.now();
         let item = |text: &str| {
             if text.len() > self.event_bytes_max {
                 let limit = self.event_bytes_max;
                 return Err(vec![FieldError::new("", format!("larger than {limit} bytes"))]);
             }
-            let event: NewEvent =
-                ringback_api::parse(text.as_bytes()).map_err(|problem| field_errors(&problem))?;
-            self.check(event, submission.caller)
+            self.to_accept(parse(text.as_bytes(), now)?, caller)
         };
         Ok(Parsed::Many(items.into_iter().map(|raw| item(raw.get())).collect()))
     }
 
-    fn check(&self, event: NewEvent, caller: &Caller) -> Result<ToAccept, Vec<FieldError>> {
-        let event = event.check()?;
-        match caller.account_for(event.account.clone()) {
-            Ok(Some(account)) => Ok(ToAccept { event, account }),
-            Ok(None) => Err(vec![FieldError::new("/account", "the event's account is needed")]),
-            Err(problem) => Err(vec![FieldError::new("/account", problem.detail())]),
-        }
+    fn to_accept(&self, event: WellFormed, caller: &Caller) -> Result<ToAccept, Vec<FieldError>> {
+        let one = to_accept(event, caller)?;
+        self.catalog.check(&one.event, &one.account)?;
+        Ok(one)
     }
 
     async fn accept_parsed(&self, parsed: Parsed, origin: &Origin) -> Result<Reply, Problem> {
@@ -281,16 +335,42 @@ impl Reply {
     }
 }
 
-fn fingerprint(body: &[u8]) -> String {
+fn begins_with_a_bracket(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// One event of an array.
+fn plain(json: &[u8], now: Timestamp) -> Result<WellFormed, Vec<FieldError>> {
+    let event: NewEvent = ringback_api::parse(json).map_err(|problem| field_errors(&problem))?;
+    event.check(now)
+}
+
+fn to_accept(event: WellFormed, caller: &Caller) -> Result<ToAccept, Vec<FieldError>> {
+    let wrong = |detail: &str| Err(vec![FieldError::new(&*event.account_at, detail)]);
+    match caller.account_for(event.account.clone()) {
+        Ok(Some(account)) => Ok(ToAccept { event, account }),
+        Ok(None) => wrong("the event's account is needed"),
+        Err(problem) => wrong(problem.detail()),
+    }
+}
+
+/// Tells whether a request is the same again: its body, and its attributes if they stand in headers.
+fn fingerprint(submission: &Submission<'_>) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(body).iter().fold(String::with_capacity(64), |mut hex, byte| {
+    let mut hash = Sha256::new();
+    hash.update(submission.body);
+    if let Form::BinaryCloudEvent(attributes) = &submission.form {
+        hash.update([0]);
+        hash.update(attributes.to_bytes());
+    }
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a string takes it");
         hex
     })
 }
 
 /// What is wrong with one event of an array: where it can't be read at all, the whole of it is.
-fn field_errors(problem: &Problem) -> Vec<FieldError> {
+pub(crate) fn field_errors(problem: &Problem) -> Vec<FieldError> {
     match problem.errors() {
         [] => vec![FieldError::new("", problem.detail())],
         errors => errors.to_vec(),

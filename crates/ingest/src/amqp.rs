@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::accept::Ingest;
 use crate::candidate::{Candidate, Decision};
+use crate::cloud_event::{self, Attributes};
 use crate::wire::NewEvent;
 
 /// Messages taken together: they share publishes, and no one waits for more to come.
@@ -64,6 +65,7 @@ impl Ingest {
         batch: Vec<Incoming>,
         shutdown: &Shutdown,
     ) {
+        self.catalog.refresh().await;
         let mut candidates = Vec::with_capacity(batch.len());
         let mut receipts = Vec::with_capacity(batch.len());
         let mut rejected = Vec::new();
@@ -108,12 +110,7 @@ impl Ingest {
     }
 
     fn check_incoming(&self, incoming: &Incoming) -> Result<Candidate, Rejection> {
-        if let Some(content_type) = &incoming.content_type
-            && !is_json(content_type)
-        {
-            let detail = format!("content type `{content_type}` is not taken: application/json");
-            return Err(Rejection { reason: "content_type", detail });
-        }
+        let kind = kind_of(incoming)?;
         if incoming.body.len() > self.event_bytes_max {
             let detail = format!(
                 "{} bytes, where {} is the most (event_bytes_max)",
@@ -122,26 +119,69 @@ impl Ingest {
             );
             return Err(Rejection { reason: "too_large", detail });
         }
-        let event: NewEvent =
-            ringback_api::parse(&incoming.body).map_err(|problem| match problem.errors() {
-                [] => Rejection { reason: "not_json", detail: problem.detail().to_owned() },
-                errors => invalid(errors),
-            })?;
-        let event = event.check().map_err(|errors| invalid(&errors))?;
+        let now = self.clock.now();
+        let mut event = match kind {
+            Kind::Plain => {
+                let event: NewEvent = json(&incoming.body)?;
+                event.check(now)
+            }
+            Kind::CloudEvent => {
+                // Whether it is JSON at all has a word of its own.
+                let _anything: &serde_json::value::RawValue = json(&incoming.body)?;
+                cloud_event::structured(&incoming.body, now)
+            }
+            Kind::BinaryCloudEvent => {
+                let attributes = Attributes::of_amqp(&incoming.cloud_event);
+                cloud_event::binary(&attributes, &incoming.body, now)
+            }
+        }
+        .map_err(|errors| invalid(&errors))?;
         let account = match &event.account {
             Some(account) => account.clone(),
             None => account_of(&incoming.routing_key)?,
         };
-        let mut event = event;
+        self.catalog.check(&event, &account).map_err(|errors| invalid(&errors))?;
         event.id = event.id.or_else(|| id_of(incoming.message_id.as_deref()?, &account));
-        Ok(event.into_candidate(account, None, self.clock.now()))
+        Ok(event.into_candidate(account, None, now))
     }
+}
+
+/// How a message is written.
+enum Kind {
+    Plain,
+    CloudEvent,
+    BinaryCloudEvent,
+}
+
+fn kind_of(incoming: &Incoming) -> Result<Kind, Rejection> {
+    let content_type = incoming.content_type.as_deref().unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/cloudevents+json") {
+        return Ok(Kind::CloudEvent);
+    }
+    let is_binary = !incoming.cloud_event.is_empty();
+    let built_upon_json = is_binary && cloud_event::is_json(essence);
+    if !is_json(essence) && !built_upon_json {
+        let detail = format!(
+            "content type `{content_type}` is not taken: application/json or application/cloudevents+json"
+        );
+        return Err(Rejection { reason: "content_type", detail });
+    }
+    Ok(if is_binary { Kind::BinaryCloudEvent } else { Kind::Plain })
+}
+
+fn json<'de, T: serde::Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
+    ringback_api::parse(body).map_err(|problem| match problem.errors() {
+        [] => Rejection { reason: "not_json", detail: problem.detail().to_owned() },
+        errors => invalid(errors),
+    })
 }
 
 /// The account that a routing key `<account>.<name>` begins with.
 fn account_of(routing_key: &str) -> Result<Account, Rejection> {
-    let account = routing_key.split('.').next().unwrap_or_default();
-    account.parse().map_err(|_| Rejection {
+    let account: Option<Account> =
+        routing_key.split('.').next().and_then(|account| account.parse().ok());
+    account.filter(|account| !account.is_reserved()).ok_or_else(|| Rejection {
         reason: "invalid",
         detail: format!(
             "/account: the event's account is needed, there or as the routing key's first word (`{routing_key}`)"

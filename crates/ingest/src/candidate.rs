@@ -54,6 +54,7 @@ impl WellFormed {
                 account,
                 time: self.time.unwrap_or(accepted_at),
                 accepted_at,
+                deliver_at: self.deliver_at,
                 variables: self.variables,
             }),
         }

@@ -11,8 +11,9 @@ use axum::routing::post;
 use ringback_api::{Caller, Keys, Problem};
 use utoipa::OpenApi;
 
-use crate::accept::{Ingest, Submission};
-use crate::wire::{Answer, Answers, NewEvent};
+use crate::accept::{Form, Ingest, Submission};
+use crate::cloud_event::{self, Attributes};
+use crate::wire::{Answer, Answers, CloudEvent, NewEvent, NewEvents, OneOrSeveral};
 
 /// The most that a request may have, however many events are in it: 16 MiB.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -35,7 +36,7 @@ pub fn router(ingest: Arc<Ingest>) -> Router {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     #[derive(OpenApi)]
-    #[openapi(paths(accept_events), components(schemas(NewEvent, Answer, Answers)))]
+    #[openapi(paths(accept_events), components(schemas(NewEvent, CloudEvent, Answer, Answers)))]
     struct Document;
 
     Document::openapi()
@@ -46,14 +47,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// 202 is answered once the events are durable. The answers to an array stand in the array's order; events that are
 /// wrong are rejected there, and the others are accepted. The same `id` twice for one account is one event: the second
 /// answer says `"duplicate": true`. Ids and keys are remembered for 24 hours.
+///
+/// CloudEvents 1.0 are taken too: structured, as a batch, and binary, with the attributes in `ce-` headers.
 #[utoipa::path(
     post,
     path = "/v1/events",
     tag = "events",
-    request_body(content = NewEvent, description = "One event, or an array of up to 1,000"),
+    request_body(
+        description = "One event, or an array of up to 1,000",
+        content(
+            (NewEvents = "application/json"),
+            (CloudEvent = "application/cloudevents+json"),
+            (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+        )
+    ),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body: the first answer again")),
     responses(
-        (status = 202, description = "Durable, and on its way", body = Answer),
+        (status = 202, description = "Durable, and on its way", body = OneOrSeveral),
         Problem,
     )
 )]
@@ -63,13 +73,45 @@ async fn accept_events(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    ringback_api::require_json(&headers)?;
+    let form = form(&headers)?;
     let body = ringback_api::read_body(&headers, body, BODY_BYTES_MAX).await?;
-    let submission =
-        Submission { caller: &caller, idempotency_key: idempotency_key(&headers)?, body: &body };
+    let idempotency_key = idempotency_key(&headers)?;
+    let submission = Submission { caller: &caller, idempotency_key, body: &body, form };
     let reply = ingest.accept(submission).await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((StatusCode::ACCEPTED, json, reply.to_json()).into_response())
+}
+
+/// How the body is written, say the headers.
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    const TAKEN: &str = "application/json` or, with a CloudEvent, `application/cloudevents+json` or \
+                         `application/cloudevents-batch+json";
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    let media_type = media_type.trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "application/cloudevents+json" => return Ok(Form::CloudEvent),
+        "application/cloudevents-batch+json" => return Ok(Form::CloudEvents),
+        other if other.starts_with("application/cloudevents") => {
+            return Err(Problem::unsupported_media_type(TAKEN));
+        }
+        _ => {}
+    }
+    // One of them is enough to tell what was meant, and that others are missing.
+    let is_binary = ["ce-specversion", "ce-type", "ce-source", "ce-id"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    if !is_binary {
+        return ringback_api::require_json(headers).map(|()| Form::Plain);
+    }
+    // Without a body there is nothing that it could be the type of.
+    if !media_type.is_empty() && !cloud_event::is_json(&media_type) {
+        return Err(Problem::unsupported_media_type(TAKEN));
+    }
+    let attributes = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().strip_prefix("ce-")?, value.as_bytes())));
+    Ok(Form::BinaryCloudEvent(Attributes::of_http(attributes)))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

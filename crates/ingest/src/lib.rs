@@ -7,10 +7,12 @@
 mod accept;
 mod amqp;
 mod candidate;
+mod catalog;
+mod cloud_event;
 mod http;
 mod mark;
 mod memory;
 mod wire;
 
-pub use accept::Ingest;
+pub use accept::{Ingest, Rules};
 pub use http::{openapi, router};

@@ -1,9 +1,15 @@
 //! Events as they come in, and the answers to them.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use ringback_api::FieldError;
-use ringback_core::{Account, EventId, EventName, Timestamp, Variables};
+use ringback_core::{Account, EventId, EventName, Timestamp, Variables, operational};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// How far ahead an event may be sent: a year, be it a leap year.
+const DELIVER_AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// An event, as a producer sends it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,10 +34,41 @@ pub(crate) struct NewEvent {
     #[serde(default)]
     #[schema(value_type = Object)]
     variables: Variables,
-    /// Not available yet: only null is taken.
+    /// When its deliveries begin: up to 366 days from now. At once, if absent or past.
     #[serde(default)]
     #[schema(format = "date-time")]
     deliver_at: Option<String>,
+}
+
+/// A CloudEvent 1.0 in its JSON format. Attributes that are not named here are taken, and nothing is made of them.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it is read as attributes, and described here")]
+pub(crate) struct CloudEvent {
+    #[schema(example = "1.0")]
+    specversion: String,
+    /// With `source`, which event it is: a UUID is the event's id; of anything else and `source` one is made.
+    id: String,
+    #[schema(example = "https://example.com/comments")]
+    source: String,
+    /// The event's name.
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,128}$", example = "COMMENT_CREATED")]
+    r#type: String,
+    #[schema(format = "date-time")]
+    time: Option<String>,
+    /// The tenant it belongs to. May be left out with a key that is bound to an account.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "acme")]
+    account: Option<String>,
+    /// When its deliveries begin: `deliver_at` of an event.
+    #[schema(format = "date-time")]
+    deliverat: Option<String>,
+    /// JSON, if it is said at all.
+    #[schema(example = "application/json")]
+    datacontenttype: Option<String>,
+    /// The event's variables.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Variables>,
+    /// The same as base64 of JSON, in the place of `data`.
+    data_base64: Option<String>,
 }
 
 /// An event that is well-formed. Its account is checked against the caller's afterwards.
@@ -39,42 +76,103 @@ pub(crate) struct NewEvent {
 pub(crate) struct WellFormed {
     pub(crate) id: Option<EventId>,
     pub(crate) name: EventName,
+    /// Where its name stands.
+    pub(crate) name_at: Cow<'static, str>,
     pub(crate) account: Option<Account>,
+    /// Where its account stands, or would.
+    pub(crate) account_at: Cow<'static, str>,
     pub(crate) time: Option<Timestamp>,
+    /// None: at once.
+    pub(crate) deliver_at: Option<Timestamp>,
     pub(crate) variables: Variables,
+    /// Where its variables stand.
+    pub(crate) variables_at: &'static str,
 }
 
 impl NewEvent {
     /// Checks every field and says all that is wrong.
-    pub(crate) fn check(self) -> Result<WellFormed, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        if self.deliver_at.is_some() {
-            errors.push(FieldError::new("/deliver_at", "scheduled events are not available yet"));
-        }
-        let id = optional("/id", self.id.as_deref(), &mut errors);
-        let account = optional("/account", self.account.as_deref(), &mut errors);
-        let time = optional("/time", self.time.as_deref(), &mut errors);
-        let name = optional("/name", Some(&self.name), &mut errors);
+    pub(crate) fn check(self, now: Timestamp) -> Result<WellFormed, Vec<FieldError>> {
+        let mut checks = Checks::at(now);
+        let id = checks.parsed("/id", self.id.as_deref());
+        let account = checks.account("/account", self.account.as_deref());
+        let time = checks.parsed("/time", self.time.as_deref());
+        let name = checks.name("/name", Some(&self.name));
+        let deliver_at = checks.deliver_at("/deliver_at", self.deliver_at.as_deref());
+        let (account_at, variables) = (Cow::Borrowed("/account"), self.variables);
         match name {
-            Some(name) if errors.is_empty() => {
-                Ok(WellFormed { id, name, account, time, variables: self.variables })
-            }
-            _ => Err(errors),
+            Some(name) => checks.all_well(WellFormed {
+                id,
+                name,
+                name_at: Cow::Borrowed("/name"),
+                account,
+                account_at,
+                time,
+                deliver_at,
+                variables,
+                variables_at: "/variables",
+            }),
+            None => Err(checks.errors),
         }
     }
 }
 
-fn optional<T>(pointer: &str, text: Option<&str>, errors: &mut Vec<FieldError>) -> Option<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    match text?.parse() {
-        Ok(value) => Some(value),
-        Err(error) => {
-            errors.push(FieldError::new(pointer, error.to_string()));
-            None
+/// The rules that an event keeps to however it is written, and what breaks them.
+pub(crate) struct Checks {
+    now: Timestamp,
+    pub(crate) errors: Vec<FieldError>,
+}
+
+impl Checks {
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self { now, errors: Vec::new() }
+    }
+
+    pub(crate) fn wrong(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(pointer, detail));
+    }
+
+    pub(crate) fn all_well(self, event: WellFormed) -> Result<WellFormed, Vec<FieldError>> {
+        if self.errors.is_empty() { Ok(event) } else { Err(self.errors) }
+    }
+
+    pub(crate) fn parsed<T>(&mut self, pointer: &str, text: Option<&str>) -> Option<T>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let parsed = text?.parse();
+        parsed.map_err(|error: T::Err| self.wrong(pointer, error.to_string())).ok()
+    }
+
+    pub(crate) fn name(&mut self, pointer: &str, text: Option<&str>) -> Option<EventName> {
+        let name = self.parsed(pointer, text)?;
+        if operational::is_reserved(&name) {
+            let detail =
+                format!("names that begin with `{}` are Ringback's own", operational::NAME_PREFIX);
+            self.wrong(pointer, detail);
+            return None;
         }
+        Some(name)
+    }
+
+    pub(crate) fn account(&mut self, pointer: &str, text: Option<&str>) -> Option<Account> {
+        let account: Account = self.parsed(pointer, text)?;
+        if account.is_reserved() {
+            self.wrong(pointer, format!("the account `{account}` is Ringback's own"));
+            return None;
+        }
+        Some(account)
+    }
+
+    /// What is past is none: at once.
+    pub(crate) fn deliver_at(&mut self, pointer: &str, text: Option<&str>) -> Option<Timestamp> {
+        let at: Timestamp = self.parsed(pointer, text)?;
+        if at > self.now + DELIVER_AHEAD_MAX {
+            let days = DELIVER_AHEAD_MAX.as_secs() / (24 * 60 * 60);
+            self.wrong(pointer, format!("at most {days} days from now"));
+            return None;
+        }
+        (at > self.now).then_some(at)
     }
 }
 
@@ -103,4 +201,23 @@ pub(crate) enum Answer {
 pub(crate) struct Answers {
     /// One for each.
     pub(crate) data: Vec<Answer>,
+}
+
+/// One event, or several: as the document describes a request's body.
+#[derive(ToSchema)]
+#[schema(description = "One event, or an array of 1 to 1,000")]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described: a request is read event by event")]
+pub(crate) enum NewEvents {
+    One(NewEvent),
+    Several(Vec<NewEvent>),
+}
+
+/// To one event, or to several: as the document describes an answer.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+pub(crate) enum OneOrSeveral {
+    One(Answer),
+    Several(Answers),
 }

@@ -1,15 +1,19 @@
 //! The commands for daily use: a client of the HTTP API of a running server.
 
+mod accounts;
 mod answer;
 mod api_keys;
 mod args;
 mod callbacks;
+mod catalog;
 mod client;
 mod deliveries;
 mod events;
 mod failure;
 mod output;
+mod replays;
 mod send;
+mod sink;
 mod sse;
 mod tail;
 
@@ -38,8 +42,16 @@ pub(crate) enum Command {
     Callbacks(Call<callbacks::Callbacks>),
     /// See deliveries and their attempts, and try again
     Deliveries(Call<deliveries::Deliveries>),
-    /// Look up events and what became of them
+    /// Look up events and what became of them, deliver them again
     Events(Call<events::Events>),
+    /// Deliver again what failed, in bulk: after an outage
+    Replays(Call<replays::Replays>),
+    /// See what the log callback was sent
+    Sink(Call<sink::Sink>),
+    /// See and change the catalog: the types of events and their variables
+    Catalog(Call<catalog::Catalog>),
+    /// See and change what an account wants
+    Accounts(Call<accounts::Accounts>),
     /// Make, see and remove API keys
     ApiKeys(Call<api_keys::ApiKeys>),
 }
@@ -134,6 +146,10 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Callbacks(call) => callbacks::run(call.own, &call.connection.open()?).await,
         Command::Deliveries(call) => deliveries::run(call.own, &call.connection.open()?).await,
         Command::Events(call) => events::run(call.own, &call.connection.open()?).await,
+        Command::Replays(call) => replays::run(call.own, &call.connection.open()?).await,
+        Command::Sink(call) => sink::run(call.own, &call.connection.open()?).await,
+        Command::Catalog(call) => catalog::run(call.own, &call.connection.open()?).await,
+        Command::Accounts(call) => accounts::run(call.own, &call.connection.open()?).await,
         Command::ApiKeys(call) => api_keys::run(call.own, &call.connection.open()?).await,
     }
 }

@@ -13,19 +13,21 @@ use ringback_worker::Ports;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use utoipa::{OpenApi, ToSchema};
 
+use crate::document::openapi;
 use crate::process::Role;
-use utoipa::openapi::{Info, OpenApi};
 
 /// What stands in the way of doing the job.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Readiness {
     /// `ready`; `degraded`: at work, but something is missing; `not ready`.
     status: &'static str,
     checks: Checks,
 }
 
-#[derive(Serialize)]
+/// `ok`, or what is wrong.
+#[derive(Serialize, ToSchema)]
 struct Checks {
     broker: String,
     store: String,
@@ -34,7 +36,7 @@ struct Checks {
 
 pub(crate) fn router(role: Role, ports: Ports) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/openapi.json", get(async || Json(openapi())))
         .with_state(Arc::new(Checkup { role, ports, last: Mutex::default() }))
@@ -49,6 +51,32 @@ struct Checkup {
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What these calls are, described.
+pub(crate) fn described() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(paths(health, readiness), components(schemas(Readiness)))]
+    struct Document;
+
+    Document::openapi()
+}
+
+/// Whether the process is alive.
+#[utoipa::path(
+    get, path = "/healthz", tag = "health", security(()),
+    responses((status = 200, description = "It is", body = String))
+)]
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Whether it can do its job, and if not, what is missing.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()),
+    responses(
+        (status = 200, description = "It can; `degraded`: all the same", body = Readiness),
+        (status = 503, description = "It can't", body = Readiness)
+    )
+)]
 async fn readiness(State(checkup): State<Arc<Checkup>>) -> Response {
     let mut last = checkup.last.lock().await;
     let (status, body) = match &*last {
@@ -99,18 +127,4 @@ fn verdict<E: std::error::Error>(checked: Result<(), E>) -> String {
             said
         }
     }
-}
-
-/// The whole API, put together from what each crate serves.
-fn openapi() -> OpenApi {
-    let mut whole = ringback_ingest::openapi();
-    whole.merge(ringback_console::openapi());
-    let mut info = Info::new("Ringback", env!("CARGO_PKG_VERSION"));
-    info.description = Some(
-        "Delivers events to callbacks over HTTP, at least once. Errors are problem details (RFC 9457); lists come in \
-         pages, newest first."
-            .to_owned(),
-    );
-    whole.info = info;
-    whole
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod demo;
 mod dev;
+mod document;
 mod exit;
 mod health;
 mod housekeeping;
@@ -91,7 +92,6 @@ fn main() -> ExitCode {
     ended
 }
 
-/// A worker holds many connections at once; running out of file handles would look like the endpoints' failure.
 impl Command {
     /// How many threads share its work; none: one for each core.
     ///
@@ -115,6 +115,7 @@ fn threads_of_a_role() -> Option<usize> {
     std::thread::available_parallelism().ok().map(|cores| (cores.get() / 2).max(1))
 }
 
+/// A worker holds many connections at once; running out of file handles would look like the endpoints' failure.
 fn raise_open_files_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         // Logs are not set up yet, and it is no reason not to work.

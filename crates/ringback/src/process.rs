@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use ringback_api::Keys;
+use ringback_api::{Keys, Types};
 use ringback_console::Console;
-use ringback_ingest::Ingest;
+use ringback_core::address::PublicUrl;
+use ringback_ingest::{Ingest, Rules};
 use ringback_runtime::{Shutdown, Supervisor, telemetry};
 use ringback_store::{KeyHash, Scope};
 use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
@@ -157,7 +158,23 @@ impl Process {
             }
         };
         let address = listener.local_addr().context("the port is not known")?;
-        Ok(Listening { process: self, listener, address, second, extra: Router::new() })
+        let public_url = self.settings.public_url.clone().or_else(|| self.reached_at(address));
+        let process = self.with_public_url(public_url);
+        Ok(Listening { process, listener, address, second, extra: Router::new() })
+    }
+
+    /// Where it is reached if nobody says otherwise: where it listens, if it is the only process and that is an address to
+    /// send to.
+    fn reached_at(&self, address: SocketAddr) -> Option<PublicUrl> {
+        let is_one = self.role == Role::All && !address.ip().is_unspecified();
+        is_one.then(|| format!("http://{address}").parse().ok()).flatten()
+    }
+
+    /// Lets callbacks be made that point at the sink of this instance, and requests be sent to them.
+    fn with_public_url(mut self, own: Option<PublicUrl>) -> Self {
+        self.settings.address_policy = self.settings.address_policy.reached_at(own.clone());
+        self.sender = self.sender.reached_at(own);
+        self
     }
 
     fn router(&self, ingest: &Arc<Ingest>, console: &Console) -> Router {
@@ -181,8 +198,11 @@ impl Process {
             ports.broker.clone(),
             ports.idempotency.clone(),
             ports.clock.clone(),
-            self.keys.clone(),
-            self.settings.event_bytes_max,
+            Rules {
+                keys: self.keys.clone(),
+                types: Types::new(ports.store.clone()),
+                event_bytes_max: self.settings.event_bytes_max,
+            },
         ))
     }
 
@@ -212,6 +232,8 @@ impl Process {
         if self.role.manages() {
             let letting_go = console.clone();
             start.task("letting go", |stop| letting_go.let_go(stop));
+            let replaying = console.clone();
+            start.task("bulk replays", |stop| replaying.replay(stop));
             let (ports, claims) = (self.ports().clone(), self.parts.claims.clone());
             let retention = self.settings.retention;
             start.task("housekeeping", |stop| housekeeping::run(ports, claims, retention, stop));

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::IpNet;
 use ringback_broker::rabbitmq;
-use ringback_core::address::AddressPolicy;
+use ringback_core::address::{AddressPolicy, PublicUrl};
 use ringback_core::secret::Secret;
 use ringback_idempotency::redis;
 use ringback_runtime::telemetry::LogFormat;
@@ -64,6 +64,10 @@ pub(crate) struct Given {
     #[arg(long, env = "RINGBACK_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
+    /// Where people reach this instance, such as https://hooks.example.com [default: of `serve` and `dev`, what they listen on]
+    #[arg(long, env = "RINGBACK_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
     /// Address and port of a server of its own for /healthz and /readyz [default: none; a worker alone: 127.0.0.1:9464]
     #[arg(long, env = "RINGBACK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     metrics_listen: Option<String>,
@@ -99,20 +103,22 @@ pub(crate) struct Given {
     /// How log lines look: pretty or json [default: pretty]
     #[arg(long, env = "RINGBACK_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
-}
-
-/// Settings that can be used.
-#[derive(Debug)]
 
     /// Threads that share the work [default: one for each core; ingest, worker and console: for every two cores]
     #[arg(long, env = "RINGBACK_THREADS", value_name = "NUMBER")]
     threads: Option<usize>,
+}
+
+/// Settings that can be used.
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreSettings,
     pub(crate) broker: BrokerSettings,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) listen: SocketAddr,
+    /// None: it was not given.
+    pub(crate) public_url: Option<PublicUrl>,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) address_policy: AddressPolicy,
     pub(crate) ca_files: Vec<PathBuf>,
@@ -198,12 +204,6 @@ impl Given {
         Self { master_key_is_needed: Some(false), ..self }
     }
 
-    /// Checks all settings.
-    ///
-    /// # Errors
-    /// A message that names the setting and what it takes.
-    pub(crate) fn check(self, openness: Openness) -> anyhow::Result<Settings> {
-        let given = self.with_file()?;
     /// Threads that share the work, if that is set. Asked before all else, for everything else runs on them.
     ///
     /// # Errors
@@ -212,6 +212,12 @@ impl Given {
         threads(self.clone().with_file()?.threads)
     }
 
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// A message that names the setting and what it takes.
+    pub(crate) fn check(self, openness: Openness) -> anyhow::Result<Settings> {
+        let given = self.with_file()?;
         let data_dir = given.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into());
         let listen = address(
             "listen",
@@ -238,13 +244,13 @@ impl Given {
         if !(1_024..=8 * 1024 * 1024).contains(&event_bytes_max) {
             bail!("event_bytes_max: 1024 to 8388608 (8 MiB)");
         }
+        threads(given.threads)?;
         let needed = given.master_key_is_needed.unwrap_or(true);
         if needed && master_key_is_needed(&store, given.master_key.as_deref()) {
             bail!(
                 "master_key: needed with PostgreSQL, the same for all processes: 32 bytes in base64 (for example: \
                  openssl rand -base64 32)"
             );
-        threads(given.threads)?;
         }
         let master_key = given.master_key.map(|text| text.trim().parse()).transpose();
         Ok(Settings {
@@ -253,6 +259,7 @@ impl Given {
             broker,
             idempotency,
             listen,
+            public_url: given.public_url.as_deref().and_then(public_url).transpose()?,
             metrics_listen,
             address_policy: AddressPolicy::allowing(networks),
             ca_files: given.ca_files.unwrap_or_default(),
@@ -280,6 +287,7 @@ impl Given {
             redis_url: self.redis_url.or(file.redis_url),
             redis_prefix: self.redis_prefix.or(file.redis_prefix),
             listen: self.listen.or(file.listen),
+            public_url: self.public_url.or(file.public_url),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             allow_networks: self.allow_networks.or(file.allow_networks),
             ca_files: self.ca_files.or(file.ca_files),
@@ -289,6 +297,7 @@ impl Given {
             event_bytes_max: self.event_bytes_max.or(file.event_bytes_max),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
+            threads: self.threads.or(file.threads),
         })
     }
 }
@@ -297,7 +306,6 @@ fn read_file(path: &Path) -> anyhow::Result<Given> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("config: {} can't be read", path.display()))?;
     // The error would quote the line, and the line may hold a secret.
-            threads: self.threads.or(file.threads),
     toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
         anyhow::anyhow!("config: {}, line {line}: {}", path.display(), error.message())
@@ -307,6 +315,13 @@ fn read_file(path: &Path) -> anyhow::Result<Given> {
 fn address(name: &str, text: &str, example: &str) -> anyhow::Result<SocketAddr> {
     text.parse()
         .with_context(|| format!("{name}: `{text}` is not an address and port such as {example}"))
+}
+
+/// None if it is empty.
+fn public_url(text: &str) -> Option<anyhow::Result<PublicUrl>> {
+    let text = text.trim();
+    let parsed = || text.parse().with_context(|| format!("public_url: `{text}`"));
+    (!text.is_empty()).then(parsed)
 }
 
 /// An empty value is what a deployment leaves where it sets nothing.
@@ -383,6 +398,13 @@ fn admin_key(text: String) -> anyhow::Result<Secret> {
     Ok(Secret::new(text))
 }
 
+fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
+    if number.is_some_and(|number| !(1..=1_024).contains(&number)) {
+        bail!("threads: 1 to 1024");
+    }
+    Ok(number)
+}
+
 fn log_format(text: Option<&str>) -> anyhow::Result<LogFormat> {
     match text {
         None | Some("pretty") => Ok(LogFormat::Pretty),
@@ -398,13 +420,6 @@ mod tests {
     fn error(given: Given) -> String {
         format!("{:#}", given.check(Openness::Guarded).expect_err("refused"))
     }
-fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
-    if number.is_some_and(|number| !(1..=1_024).contains(&number)) {
-        bail!("threads: 1 to 1024");
-    }
-    Ok(number)
-}
-
 
     #[test]
     fn each_bad_setting_is_named() {
@@ -412,12 +427,16 @@ fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
         let text = |text: &str| Some(text.to_owned());
         for (name, bad) in [
             ("listen", Given { listen: text("8080"), ..given() }),
+            ("public_url", Given { public_url: text("hooks.example.com"), ..given() }),
+            ("public_url", Given { public_url: text("https://h/path"), ..given() }),
             ("allow_networks", Given { allow_networks: Some(vec!["10.0.0.0".into()]), ..given() }),
             ("master_key", Given { master_key: text("c2hvcnQ="), ..given() }),
             ("admin_key", Given { admin_key: text("rbk_short"), ..given() }),
             ("retention_days", Given { retention_days: Some(0), ..given() }),
             ("event_bytes_max", Given { event_bytes_max: Some(10), ..given() }),
             ("log_format", Given { log_format: text("xml"), ..given() }),
+            ("threads", Given { threads: Some(0), ..given() }),
+            ("threads", Given { threads: Some(1_025), ..given() }),
             ("config", Given { config: Some("/no/such/file.toml".into()), ..given() }),
         ] {
             assert!(error(bad).starts_with(&format!("{name}:")), "{name}");
@@ -435,13 +454,12 @@ fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
     #[test]
     fn flags_go_before_the_file_and_unknown_lines_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
-            ("threads", Given { threads: Some(0), ..given() }),
-            ("threads", Given { threads: Some(1_025), ..given() }),
         let path = directory.path().join("ringback.toml");
         let lines = "listen = \"127.0.0.1:1\"\nretention_days = 7\nthreads = 3\n";
         std::fs::write(&path, lines).expect("written");
         let listen = Some("127.0.0.1:2".to_owned());
         let given = Given { config: Some(path.clone()), listen, ..Given::default() };
+        assert_eq!(given.threads().expect("valid"), Some(3));
         let settings = given.check(Openness::Guarded).expect("valid");
         assert_eq!(settings.listen.port(), 2);
         assert_eq!(settings.retention, Duration::from_secs(7 * 24 * 60 * 60));
@@ -451,4 +469,3 @@ fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
         assert!(error(given).contains("retention_dayz"));
     }
 }
-        assert_eq!(given.threads().expect("valid"), Some(3));

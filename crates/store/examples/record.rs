@@ -135,6 +135,7 @@ fn records(number: u64) -> [HistoryRecord; 2] {
         account: "acme".parse().expect("an account"),
         time: now,
         accepted_at: now,
+        deliver_at: None,
         variables: serde_json::from_str(VARIABLES).expect("an object"),
     };
     let callback = CallbackId::from_parts(Timestamp::from_ms(1_700_000_000_000), [3; 10]);

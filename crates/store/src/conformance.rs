@@ -1,10 +1,13 @@
 //! What every store must do: one function for each sentence of the port. An adapter runs them all with
 //! [`store_conformance!`](crate::store_conformance).
 
+mod catalog;
 mod configuration;
 mod history;
 mod lists;
+mod logged_requests;
 mod parked;
+mod replays;
 mod retention;
 mod samples;
 
@@ -14,10 +17,13 @@ use async_trait::async_trait;
 
 use crate::{HistoryRecord, Store};
 
+pub use catalog::*;
 pub use configuration::*;
 pub use history::*;
 pub use lists::*;
+pub use logged_requests::*;
 pub use parked::*;
+pub use replays::*;
 pub use retention::*;
 
 /// An adapter with a database of its own.
@@ -42,11 +48,16 @@ macro_rules! store_conformance {
             gone_callback_is_disabled_unless_its_owner_changed_it,
             deleted_callback_is_gone_and_deleting_it_again_is_false,
             changes_since_a_revision_are_those_and_no_others,
+            callback_that_is_made_again_after_it_was_deleted_is_there,
             revision_is_told_before_a_change_returns,
             refused_change_raises_no_revision,
             callbacks_are_listed_newest_first_and_by_account,
             api_keys_are_kept_until_deleted,
             configuration_outlives_the_process,
+            event_types_come_back_with_every_field,
+            change_of_types_is_all_or_nothing,
+            account_settings_are_those_that_were_put_last,
+            catalog_outlives_the_process,
             events_come_back_with_every_field,
             event_is_found_within_its_account,
             deliveries_come_back_in_every_state,
@@ -68,8 +79,21 @@ macro_rules! store_conformance {
             delivery_that_is_let_go_waits_no_more,
             delivery_that_was_written_since_it_was_read_is_not_let_go,
             pending_deliveries_of_one_callback_are_cancelled_and_stay_so,
+            pending_delivery_is_cancelled_and_a_settled_one_is_not,
+            attempt_under_way_does_not_bring_back_what_was_cancelled_on_request,
+            pending_deliveries_of_one_event_are_cancelled_and_no_others,
+            replays_of_an_event_are_counted_one_by_one,
+            bulk_replay_comes_back_with_every_field,
+            bulk_replays_are_listed_newest_first_and_by_account,
+            bulk_replay_is_one_owners_until_its_time_is_over,
+            bulk_replay_that_ended_is_nobodys,
+            replayable_deliveries_are_those_of_the_filter_oldest_first,
+            what_changed_since_a_bulk_replay_began_is_none_of_its_own,
+            replayable_delivery_without_its_event_says_so,
             retention_deletes_what_is_old_and_all_that_belongs_together,
             retention_keeps_what_is_pending_and_is_not_stopped_by_it,
+            logged_request_comes_back_with_every_field,
+            last_logged_requests_of_each_account_are_kept,
             ready_store_says_so,
         }
     };

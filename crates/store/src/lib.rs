@@ -6,14 +6,17 @@
 
 pub mod api_key;
 mod batch;
+mod catalog;
 mod changes;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod logged_request;
 mod migrations;
 mod port;
 pub mod postgres;
 mod query;
+mod replay;
 mod rows;
 mod seal;
 mod sql;
@@ -21,12 +24,16 @@ pub mod sqlite;
 mod writes;
 
 pub use api_key::{ApiKey, KeyHash, Scope};
+pub use catalog::{AccountSettings, CatalogStore, UnknownTypes};
 pub use error::{Cause, Error};
+pub use logged_request::LoggedRequest;
 pub use port::{
+    LOGGED_REQUESTS_KEPT,
     CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, RecordedState,
     Revision, Store,
 };
 pub use query::{
-    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, Page, StatusFilter,
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, LoggedRequestQuery, Page, StatusFilter,
 };
+pub use replay::{Replay, ReplayFilter, ReplayStatus, Replayable, Replays};
 pub use seal::{InvalidMasterKey, MasterKey};

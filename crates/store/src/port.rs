@@ -9,11 +9,17 @@ use ringback_core::{
 };
 use tokio::sync::{broadcast, watch};
 
-use crate::{ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, Page};
+use crate::catalog::CatalogStore;
+use crate::replay::Replays;
+use crate::{ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, Page};
 
-/// Configuration and history.
+/// How many requests to the log callback are kept of each account.
+pub const LOGGED_REQUESTS_KEPT: u32 = 1_000;
+
+/// Configuration and history. What belongs to delivering again has a trait of its own: [`Replays`]; so has the catalog:
+/// [`CatalogStore`].
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
     // Configuration: rare writes, each durable when it returns.
 
     /// Adds a callback.
@@ -98,6 +104,24 @@ pub trait Store: Send + Sync + 'static {
     /// [`Error`] if they can't be read.
     async fn api_keys(&self) -> Result<Vec<ApiKey>, Error>;
 
+    /// Keeps what the log callback was sent, and of those of its kind (an account's, instance callbacks', nobody's) the
+    /// newest [`LOGGED_REQUESTS_KEPT`].
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn log_request(&self, request: &LoggedRequest) -> Result<(), Error>;
+
+    /// What the log callback was sent, newest first.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn logged_requests(
+        &self,
+        query: &LoggedRequestQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<LoggedRequest>, Error>;
+
     // History.
 
     /// Writes history, in batches shared with all other callers. Returns once it is durable, all of it or nothing.
@@ -115,6 +139,32 @@ pub trait Store: Send + Sync + 'static {
     async fn cancel_pending(
         &self,
         callback: CallbackId,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error>;
+
+    /// Marks one pending delivery as cancelled. False if it is not pending, or not known.
+    ///
+    /// With [`CancelReason::Requested`] an attempt that is under way does not bring it back when it fails: it is recorded,
+    /// and the delivery stays cancelled. Only a retry by hand that was asked for afterwards goes on.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn cancel_delivery(
+        &self,
+        delivery: DeliveryKey,
+        reason: CancelReason,
+        now: Timestamp,
+    ) -> Result<bool, Error>;
+
+    /// The same for the pending deliveries of an event: at most `limit`, in one short transaction. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be written.
+    async fn cancel_event(
+        &self,
+        event: &Event,
         reason: CancelReason,
         now: Timestamp,
         limit: usize,
@@ -252,7 +302,9 @@ pub enum HistoryRecord {
     /// An event was accepted. Written again, it changes nothing.
     Event(Arc<Event>),
     /// A delivery stands so now, and this attempt (if any) led there. A state with fewer attempts than the recorded
-    /// one changes nothing, and neither does a pending state with as many attempts as a settled one.
+    /// one changes nothing, and neither does a pending state with as many attempts as a settled one. A delivery that was
+    /// cancelled on request stays so against a pending state of more attempts, which are counted, unless the series of
+    /// that state was begun by hand since.
     Delivery {
         /// The delivery as it stands now.
         delivery: Arc<Delivery>,
@@ -282,7 +334,7 @@ pub enum RecordedState {
     /// The policy was spent: only a retry by hand goes on.
     Exhausted,
     /// Given up on.
-    Cancelled,
+    Cancelled(CancelReason),
 }
 
 /// An attempt, with the delivery as it stood after it.

@@ -5,6 +5,7 @@
 //! rare: a transaction for each change, of which the other processes are notified ([`listener`]).
 
 mod arrays;
+mod catalog;
 mod configuration;
 mod connection;
 mod error;
@@ -12,9 +13,11 @@ mod facts;
 mod history;
 mod listener;
 mod live;
+mod logged_request;
 mod migrate;
 mod partitions;
 mod recorder;
+mod replays;
 mod retention;
 mod settings;
 mod statements;
@@ -41,7 +44,7 @@ use crate::port::{
 };
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use connection::Database;
@@ -235,6 +238,23 @@ impl Store for PostgresStore {
         self.configuration.api_keys().await
     }
 
+    async fn log_request(&self, request: &LoggedRequest) -> Result<(), Error> {
+        let database = self.database.clone();
+        let request = request.clone();
+        self.writes
+            .to_the_end(async move { logged_request::keep(&database, &request).await })
+            .await
+    }
+
+    async fn logged_requests(
+        &self,
+        query: &LoggedRequestQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<LoggedRequest>, Error> {
+        logged_request::list(&self.database, query, limit, after).await
+    }
+
     async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error> {
         self.recorder.record(records).await
     }
@@ -304,6 +324,35 @@ impl Store for PostgresStore {
         self.writes
             .to_the_end(async move {
                 retention::cancel_pending(&database, callback, reason, now, limit).await
+            })
+            .await
+    }
+
+    async fn cancel_delivery(
+        &self,
+        delivery: DeliveryKey,
+        reason: CancelReason,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let database = self.database.clone();
+        self.writes
+            .to_the_end(
+                async move { retention::cancel_delivery(&database, delivery, reason, now).await },
+            )
+            .await
+    }
+
+    async fn cancel_event(
+        &self,
+        event: &Event,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let (database, event) = (self.database.clone(), (event.id, event.account.clone()));
+        self.writes
+            .to_the_end(async move {
+                retention::cancel_event(&database, event, reason, now, limit).await
             })
             .await
     }

@@ -69,6 +69,13 @@ pub struct CallbackQuery {
     pub account: Option<Account>,
 }
 
+/// Which requests that the log callback was sent.
+#[derive(Clone, Debug, Default)]
+pub struct LoggedRequestQuery {
+    /// Those of this account only.
+    pub account: Option<Account>,
+}
+
 /// Which events.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
@@ -113,6 +120,15 @@ pub enum StatusFilter {
 }
 
 impl StatusFilter {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Exhausted, Self::Cancelled];
+
+    /// The one that this word stands for, see [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
     /// The word that stands in rows and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -2,16 +2,20 @@
 //!
 //! Two small traits stand for what differs: [`Columns`] reads a row, [`Bind`] collects the values of a statement.
 
+pub(crate) mod catalog;
 mod configuration;
 mod headers;
 mod history;
 mod json;
+mod replays;
+mod logged_request;
 
 use std::fmt;
 use std::str::FromStr;
 
 use ringback_core::Timestamp;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::Error;
@@ -19,7 +23,10 @@ use crate::Error;
 pub(crate) use configuration::{api_key, bind_api_key, bind_callback, callback, deleted_callback};
 pub(crate) use history::{
     attempt, bind_attempt, bind_delivery, bind_event, delivery, event, parked, recorded, replaces,
+    replayable,
 };
+pub(crate) use logged_request::{bind_logged_request, logged_request};
+pub(crate) use replays::{bind_replay, bind_replay_progress, replay};
 
 /// Reads a row.
 pub(crate) trait Columns {
@@ -28,6 +35,9 @@ pub(crate) trait Columns {
 
     /// A number, or none if it is NULL.
     fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
+
+    /// An id of the history.
+    fn id(&self, column: &str) -> Result<Uuid, sqlx::Error>;
 }
 
 /// Collects the values of a statement, in the order of its placeholders.
@@ -37,6 +47,10 @@ pub(crate) trait Bind {
 
     /// A number; none is NULL.
     fn number(&mut self, value: Option<i64>);
+
+    /// An id of the history: 16 bytes where the database has a type for them, a text elsewhere. Those of the configuration
+    /// are texts everywhere.
+    fn id(&mut self, value: Uuid);
 }
 
 /// A row of a table, read with errors that say which column is wrong.
@@ -83,6 +97,10 @@ impl<'r, R: Columns> Row<'r, R> {
         self.number(column).map(Timestamp::from_ms)
     }
 
+    fn id<T>(&self, column: &str, of: fn(Uuid) -> T) -> Result<T, Error> {
+        self.columns.id(column).map(of).map_err(|error| self.unreadable(column, error))
+    }
+
     fn parsed<T: FromStr<Err: fmt::Display>>(&self, column: &str) -> Result<T, Error> {
         self.text(column)?.parse().map_err(|error| self.unreadable(column, error))
     }
@@ -117,13 +135,13 @@ impl<'r, R: Columns> Row<'r, R> {
 }
 
 /// A typed id as text, without a detour over the heap.
-fn id_text(id: uuid::Uuid) -> IdText {
+pub(crate) fn id_text(id: Uuid) -> IdText {
     let mut text = IdText([0; Hyphenated::LENGTH]);
     id.hyphenated().encode_lower(&mut text.0);
     text
 }
 
-struct IdText([u8; Hyphenated::LENGTH]);
+pub(crate) struct IdText([u8; Hyphenated::LENGTH]);
 
 impl AsRef<str> for IdText {
     fn as_ref(&self) -> &str {

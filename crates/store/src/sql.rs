@@ -1,11 +1,20 @@
 //! The SQL texts: the same for every database. Values are always bound, never written into a text.
 
+mod catalog;
+mod replays;
+
 use std::sync::Arc;
 
 use ringback_core::{Account, EventId, Timestamp};
+use uuid::Uuid;
 
 use crate::rows::Bind;
-use crate::{CallbackQuery, Cursor, DeliveryQuery, EventQuery, StatusFilter};
+use crate::{
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, LoggedRequestQuery, StatusFilter,
+};
+
+pub(crate) use catalog::*;
+pub(crate) use replays::*;
 
 // Configuration.
 
@@ -34,8 +43,11 @@ pub(crate) const UPDATE_CALLBACK: &str = "UPDATE callback SET description = $2, 
 pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason = $2, paused = 0, updated_at_ms = $3, revision = $4 \
      WHERE id = $1 AND updated_at_ms = $5 AND disabled_reason IS NULL";
 pub(crate) const DELETE_CALLBACK: &str = "DELETE FROM callback WHERE id = $1";
+/// A registered callback has the same id each time it is made again, so it may have been deleted before. The row stays
+/// when it is made again: what changed is told in the order of revisions, so the deletion comes first.
 pub(crate) const REMEMBER_DELETED_CALLBACK: &str =
-    "INSERT INTO deleted_callback (id, revision, deleted_at_ms) VALUES ($1, $2, $3)";
+    "INSERT INTO deleted_callback (id, revision, deleted_at_ms) VALUES ($1, $2, $3) \
+     ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, deleted_at_ms = excluded.deleted_at_ms";
 pub(crate) const DELETED_CALLBACKS_SINCE: &str =
     "SELECT id, revision FROM deleted_callback WHERE revision > $1";
 
@@ -43,19 +55,54 @@ pub(crate) const API_KEY_COLUMNS: &str = "id, description, account, hash, create
 pub(crate) const INSERT_API_KEY: &str = "INSERT INTO api_key (id, description, account, hash, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const DELETE_API_KEY: &str = "DELETE FROM api_key WHERE id = $1";
 
+// What the log callback was sent.
+
+pub(crate) const LOGGED_REQUEST_COLUMNS: &str = "id, account, callback_id, received_at_ms, method, query, headers, body, \
+     body_is_base64, body_is_truncated";
+pub(crate) const INSERT_LOGGED_REQUEST: &str = "INSERT INTO logged_request (id, account, callback_id, received_at_ms, \
+     method, query, headers, body, body_is_base64, body_is_truncated) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/// Deletes all but the newest `$1` of one kind; the second condition is the first one's.
+macro_rules! trim_logged_requests {
+    ($of:literal) => {
+        concat!(
+            "DELETE FROM logged_request WHERE ",
+            $of,
+            " AND (received_at_ms, id) < (SELECT received_at_ms, id FROM logged_request WHERE ",
+            $of,
+            " ORDER BY received_at_ms DESC, id DESC LIMIT 1 OFFSET $1)"
+        )
+    };
+}
+pub(crate) const TRIM_LOGGED_REQUESTS_OF_ACCOUNT: &str = trim_logged_requests!("account = $2");
+pub(crate) const TRIM_LOGGED_REQUESTS_OF_INSTANCE: &str =
+    trim_logged_requests!("account IS NULL AND callback_id IS NOT NULL");
+pub(crate) const TRIM_LOGGED_REQUESTS_OF_NOBODY: &str =
+    trim_logged_requests!("account IS NULL AND callback_id IS NULL");
+
 // History, written.
 
-pub(crate) const EVENT_COLUMNS: &str = "id, account, name, time_ms, accepted_at_ms, variables";
-pub(crate) const INSERT_EVENT: &str = "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id, account) DO NOTHING";
+pub(crate) const EVENT_COLUMNS: &str = "id, account, name, time_ms, accepted_at_ms, variables, deliver_at_ms";
+pub(crate) const INSERT_EVENT: &str = "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables, deliver_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, account) DO NOTHING";
 
 pub(crate) const DELIVERY_COLUMNS: &str = "id, event_id, event_name, account, callback_id, generation, \
      status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms";
 /// What becomes of a delivery that is there already. Its condition says the same as [`crate::rows::replaces`].
+///
+/// What was cancelled on request is not brought back by an attempt that was on its way then and failed: the attempt
+/// counts, and the delivery stays cancelled. A retry by hand that was asked for since begins a series after the attempt
+/// that may have been on its way, and goes on.
 macro_rules! update_delivery {
     () => {
-        "DO UPDATE SET status = excluded.status, reason = excluded.reason, \
-         next_attempt_at_ms = excluded.next_attempt_at_ms, attempts = excluded.attempts, \
+        "DO UPDATE SET \
+         status = CASE WHEN excluded.status = 'pending' AND delivery.reason = 'requested' \
+         AND excluded.series_start <= delivery.attempts + 1 THEN delivery.status ELSE excluded.status END, \
+         reason = CASE WHEN excluded.status = 'pending' AND delivery.reason = 'requested' \
+         AND excluded.series_start <= delivery.attempts + 1 THEN delivery.reason ELSE excluded.reason END, \
+         next_attempt_at_ms = CASE WHEN excluded.status = 'pending' AND delivery.reason = 'requested' \
+         AND excluded.series_start <= delivery.attempts + 1 THEN NULL ELSE excluded.next_attempt_at_ms END, \
+         attempts = excluded.attempts, \
          series_start = excluded.series_start, updated_at_ms = excluded.updated_at_ms \
          WHERE excluded.attempts > delivery.attempts \
          OR (excluded.attempts = delivery.attempts \
@@ -83,13 +130,18 @@ pub(crate) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (delivery_id, numbe
 pub(crate) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
      next_attempt_at_ms = NULL, updated_at_ms = $2 \
      WHERE id IN (SELECT id FROM delivery WHERE status = 'pending' AND callback_id = $3 LIMIT $4)";
+pub(crate) const CANCEL_DELIVERY: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 WHERE id = $3 AND status = 'pending'";
+pub(crate) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 \
+     WHERE id IN (SELECT id FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5)";
 
 // History, kept for a callback that is paused.
 
 /// `reason` is written out, as the index of these rows says it.
 pub(crate) const PARKED: &str = "SELECT delivery.id, event_id, event_name, delivery.account, callback_id, \
      generation, status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms, \
-     time_ms, accepted_at_ms, variables \
+     time_ms, accepted_at_ms, variables, deliver_at_ms \
      FROM delivery JOIN event ON event.id = event_id AND event.account = delivery.account \
      WHERE callback_id = $1 AND reason = 'paused' ORDER BY created_at_ms, delivery.id LIMIT $2";
 /// The time of the last change is compared for being the same and not for being later: clocks differ.
@@ -146,6 +198,12 @@ impl<B: Bind + Default> Statement<B> {
         self
     }
 
+    fn id(&mut self, value: Uuid) -> &mut Self {
+        self.placeholder();
+        self.values.id(value);
+        self
+    }
+
     fn texts(&mut self, values: &[Arc<str>]) -> &mut Self {
         self.push("(");
         for (index, value) in values.iter().enumerate() {
@@ -171,7 +229,13 @@ impl<B: Bind + Default> Statement<B> {
         }
         if let Some(cursor) = span.after {
             self.push(" AND (").push(time).push(", id) < (").number(cursor.at.ms());
-            self.push(", ").text(cursor.id.as_str()).push(")");
+            self.push(", ");
+            match span.ids {
+                Ids::Texts => self.text(cursor.id.as_str()),
+                // No list gave out another text: with one, the list goes on with the next millisecond.
+                Ids::Uuids => self.id(cursor.id.parse().unwrap_or_default()),
+            };
+            self.push(")");
         }
         self.push(" ORDER BY ").push(time).push(" DESC, id DESC LIMIT ");
         self.number(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -185,6 +249,16 @@ struct Span<'a> {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     after: Option<&'a Cursor>,
+    ids: Ids,
+}
+
+/// What the ids of a table are.
+#[derive(Clone, Copy, Default)]
+enum Ids {
+    #[default]
+    Texts,
+    /// Of the history: see [`Bind::id`].
+    Uuids,
 }
 
 pub(crate) fn callbacks<B: Bind + Default>(
@@ -198,11 +272,22 @@ pub(crate) fn callbacks<B: Bind + Default>(
     statement.page("created_at_ms", Span { after, ..Span::default() }, limit)
 }
 
+pub(crate) fn logged_requests<B: Bind + Default>(
+    query: &LoggedRequestQuery,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Statement<B> {
+    let mut statement =
+        Statement::new(format!("SELECT {LOGGED_REQUEST_COLUMNS} FROM logged_request WHERE 1 = 1"));
+    statement.of_account(query.account.as_ref());
+    statement.page("received_at_ms", Span { after, ..Span::default() }, limit)
+}
+
 /// Of several accounts' events with the same id, the newest. `+ 0`: there are few to sort, and a planner that misjudges how
 /// many would go along the index of times, with the one that is looked for at its far end.
 pub(crate) fn event<B: Bind + Default>(id: EventId, account: Option<&Account>) -> Statement<B> {
     let mut statement = Statement::new(format!("SELECT {EVENT_COLUMNS} FROM event WHERE id = "));
-    statement.text(id.to_string()).of_account(account);
+    statement.id(id.uuid()).of_account(account);
     statement.push(" ORDER BY accepted_at_ms + 0 DESC LIMIT 1");
     statement
 }
@@ -217,7 +302,8 @@ pub(crate) fn events<B: Bind + Default>(
     if let Some(name) = &query.name {
         statement.push(" AND name = ").text(name.as_str());
     }
-    statement.page("accepted_at_ms", Span { since: query.since, until: query.until, after }, limit)
+    let span = Span { since: query.since, until: query.until, after, ids: Ids::Uuids };
+    statement.page("accepted_at_ms", span, limit)
 }
 
 pub(crate) fn deliveries<B: Bind + Default>(
@@ -229,15 +315,16 @@ pub(crate) fn deliveries<B: Bind + Default>(
         Statement::new(format!("SELECT {DELIVERY_COLUMNS} FROM delivery WHERE 1 = 1"));
     statement.of_account(query.account.as_ref());
     if let Some(callback) = query.callback {
-        statement.push(" AND callback_id = ").text(callback.to_string());
+        statement.push(" AND callback_id = ").id(callback.uuid());
     }
     if let Some(event) = query.event {
-        statement.push(" AND event_id = ").text(event.to_string());
+        statement.push(" AND event_id = ").id(event.uuid());
     }
     if let Some(status) = query.status {
         statement.push(status_is(status));
     }
-    statement.page("created_at_ms", Span { since: query.since, until: query.until, after }, limit)
+    let span = Span { since: query.since, until: query.until, after, ids: Ids::Uuids };
+    statement.page("created_at_ms", span, limit)
 }
 
 /// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.
@@ -251,7 +338,7 @@ fn status_is(status: StatusFilter) -> &'static str {
 }
 
 pub(crate) fn recorded<B: Bind + Default>(ids: &[Arc<str>]) -> Statement<B> {
-    let mut statement = Statement::new("SELECT id, attempts, status FROM delivery WHERE id IN ");
+    let mut statement = Statement::new("SELECT id, attempts, status, reason FROM delivery WHERE id IN ");
     statement.texts(ids);
     statement
 }

@@ -1,9 +1,12 @@
 //! The store in the embedded database.
 
+mod catalog;
 mod configuration;
 mod history;
+mod logged_request;
 mod migrate;
 mod recorder;
+mod replays;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,7 @@ use crate::port::{
 };
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use recorder::Recorder;
@@ -135,6 +138,23 @@ impl Store for SqliteStore {
         self.configuration.api_keys().await
     }
 
+    async fn log_request(&self, request: &LoggedRequest) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        let request = request.clone();
+        self.writes
+            .to_the_end(async move { logged_request::keep(&database, &request).await })
+            .await
+    }
+
+    async fn logged_requests(
+        &self,
+        query: &LoggedRequestQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<Page<LoggedRequest>, Error> {
+        logged_request::list(&self.database, query, limit, after).await
+    }
+
     async fn record(&self, records: Vec<HistoryRecord>) -> Result<(), Error> {
         self.recorder.record(records).await
     }
@@ -204,6 +224,36 @@ impl Store for SqliteStore {
         self.writes
             .to_the_end(async move {
                 retention::cancel_pending(&database, callback, reason, now, limit).await
+            })
+            .await
+    }
+
+    async fn cancel_delivery(
+        &self,
+        delivery: DeliveryKey,
+        reason: CancelReason,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let database = Arc::clone(&self.database);
+        self.writes
+            .to_the_end(
+                async move { retention::cancel_delivery(&database, delivery, reason, now).await },
+            )
+            .await
+    }
+
+    async fn cancel_event(
+        &self,
+        event: &Event,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let (database, event) =
+            (Arc::clone(&self.database), (event.id, event.account.clone()));
+        self.writes
+            .to_the_end(async move {
+                retention::cancel_event(&database, event, reason, now, limit).await
             })
             .await
     }

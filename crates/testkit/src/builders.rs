@@ -45,6 +45,7 @@ pub fn event(name: &str) -> Event {
         account: account("acme"),
         time: MADE_AT,
         accepted_at: MADE_AT,
+        deliver_at: None,
         variables: variables(r#"{"COMMENT_ID":178,"COMMENT":"Needs more cowbell"}"#),
     }
 }

@@ -18,5 +18,5 @@ pub mod servers;
 
 pub use certificate::{Certificate, CertificateKind};
 pub use clock::ManualClock;
-pub use process::{Launch, Process, Usage, free_port, ringback_binary};
+pub use process::{Launch, Process, Usage, free_port, python, ringback_binary};
 pub use receiver::{Answer, Behaviour, Memory, Received, Receiver, Tally, TallyKey, Wire};

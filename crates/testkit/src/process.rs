@@ -336,6 +336,17 @@ pub fn ringback_binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
+/// The interpreter of the Python environment that tests use, with all of `tests/python/requirements.txt` in it.
+///
+/// # Errors
+/// If nobody said where it is.
+pub fn python() -> anyhow::Result<PathBuf> {
+    let interpreter = std::env::var_os("RINGBACK_TEST_PYTHON");
+    let interpreter = interpreter
+        .context("`cargo xtask test` makes the Python environment and runs the tests with it")?;
+    Ok(PathBuf::from(interpreter))
+}
+
 /// `target/debug`, where the test runs as `target/debug/deps/<name>`.
 fn beside_test() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;

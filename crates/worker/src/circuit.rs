@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use ringback_core::callback::CircuitPolicy;
-use ringback_core::{Account, Callback, CallbackId, Outcome, Timestamp};
+use ringback_core::{Account, Callback, CallbackId, Event, Outcome, Timestamp, operational};
 use ringback_runtime::Clock;
 
 pub(crate) use self::machine::Asking;
@@ -60,8 +60,9 @@ impl Circuits {
     pub fn states(&self) -> Vec<(CallbackId, CircuitState)> {
         let now = self.clock.now();
         let listing = self.directory.known();
-        let state =
-            |callback: &Callback, circuit: &Circuit| circuit.lock().state(&callback.circuit, now);
+        let state = |callback: &Callback, circuit: &Circuit| {
+            circuit.lock().machine.state(&callback.circuit, now)
+        };
         listing
             .all()
             .map(|entry| (entry.callback.id, state(&entry.callback, &entry.circuit)))
@@ -71,7 +72,33 @@ impl Circuits {
 
 /// The circuit of one callback.
 #[derive(Debug, Default)]
-pub(crate) struct Circuit(Mutex<Machine>);
+pub(crate) struct Circuit(Mutex<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    machine: Machine,
+    /// Its opening was worth telling, and so its closing is.
+    told: bool,
+}
+
+/// What is worth telling of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It opened.
+    Opened {
+        /// When.
+        at: Timestamp,
+        /// Among the last attempts.
+        failures: u32,
+    },
+    /// It closed.
+    Closed {
+        /// When.
+        at: Timestamp,
+        /// Since when it was open.
+        since: Timestamp,
+    },
+}
 
 /// Leave to make one attempt. If it is dropped without a verdict, the attempt says nothing of the endpoint.
 pub(crate) struct Pass {
@@ -95,42 +122,68 @@ impl Circuit {
         asking: Asking,
         now: Timestamp,
     ) -> Result<Pass, NotNow> {
-        match self.lock().admit(policy, asking, now) {
+        match self.lock().machine.admit(policy, asking, now) {
             Answer::Go(ticket) => Ok(Pass { circuit: self.clone(), ticket: Some(ticket) }),
             Answer::Wait(left) => Err(NotNow::Open { left }),
             Answer::Probing => Err(NotNow::Probing),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Machine> {
+    fn lock(&self) -> MutexGuard<'_, Watched> {
         self.0.lock().expect("nobody panics holding it")
     }
 }
 
 impl Pass {
-    /// Tells what came of the attempt.
-    pub(crate) fn report(mut self, callback: &Callback, outcome: &Outcome, now: Timestamp) {
+    /// Takes in what came of the attempt to deliver `event`. What is worth telling others.
+    ///
+    /// An opening that an operational event brought about is not, nor the closing after it: told to the same endpoint, it
+    /// could bring about the next one. So all that is told goes back to an event of a producer, twice at the most.
+    pub(crate) fn report(
+        mut self,
+        callback: &Callback,
+        event: &Event,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Option<Turn> {
         let verdict = match outcome {
             // Nothing was sent.
-            Outcome::Blocked { .. } => return,
+            Outcome::Blocked { .. } => return None,
             outcome if outcome.is_trouble() => Verdict::Trouble,
             _ => Verdict::Alive,
         };
-        let Some(ticket) = self.ticket.take() else {
-            return;
+        let ticket = self.ticket.take()?;
+        let (change, turn) = {
+            let mut circuit = self.circuit.lock();
+            let change = circuit.machine.verdict(&callback.circuit, ticket, verdict, now);
+            (change, circuit.turn(change, event, now))
         };
-        let change = self.circuit.lock().verdict(&callback.circuit, ticket, verdict, now);
         let account = callback.account.as_ref().map(Account::as_str);
         match change {
-            Some(Change::Opened) => tracing::warn!(
+            Some(Change::Opened { .. }) => tracing::warn!(
                 callback = %callback.id, account,
                 "its endpoint fails: left alone for {:?}, and longer while it does not recover",
                 callback.circuit.open_for
             ),
-            Some(Change::Closed) => {
+            Some(Change::Closed { .. }) => {
                 tracing::info!(callback = %callback.id, account, "its endpoint answers again");
             }
             None => {}
+        }
+        turn
+    }
+}
+
+impl Watched {
+    fn turn(&mut self, change: Option<Change>, by: &Event, at: Timestamp) -> Option<Turn> {
+        match change? {
+            Change::Opened { failures } => {
+                self.told = !operational::is_reserved(&by.name);
+                self.told.then_some(Turn::Opened { at, failures })
+            }
+            Change::Closed { since } => {
+                std::mem::take(&mut self.told).then_some(Turn::Closed { at, since })
+            }
         }
     }
 }
@@ -138,7 +191,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.circuit.lock().no_verdict(ticket);
+            self.circuit.lock().machine.no_verdict(ticket);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use ringback_core::{Account, Callback, CallbackId, Event};
+use ringback_core::{Account, Callback, CallbackId, Event, EventName};
 use ringback_store::{CallbackChange, Error, Revision, Store};
 use tokio::sync::watch;
 
@@ -108,12 +108,19 @@ impl Listing {
 
     /// Those that want this event: enabled, of its account or of all, with a filter that it passes.
     pub(crate) fn matching(&self, event: &Event) -> Vec<CallbackId> {
-        let of = |account: &Option<Account>| self.by_account.get(account).into_iter().flatten();
-        of(&Some(event.account.clone()))
-            .chain(of(&None))
-            .filter(|entry| entry.callback.events.matches(&event.name))
-            .map(|entry| entry.callback.id)
-            .collect()
+        self.wanting(&event.account, &event.name).map(|entry| entry.callback.id).collect()
+    }
+
+    /// Those that want an event of this account and name.
+    pub(crate) fn wanting<'a>(
+        &'a self,
+        account: &Account,
+        name: &'a EventName,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> {
+        let of = |account: Option<Account>| self.by_account.get(&account).into_iter().flatten();
+        of(Some(account.clone()))
+            .chain(of(None))
+            .filter(move |entry| entry.callback.events.matches(name))
     }
 
     fn with(&self, changes: Vec<CallbackChange>, revision: Revision) -> Self {

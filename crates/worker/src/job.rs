@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringback_broker::Delayed;
-use ringback_core::delivery::{Attempt, Delivery, DeliveryState, SentRequest};
+use ringback_core::delivery::{Attempt, CancelReason, Delivery, DeliveryState, SentRequest};
 use ringback_core::dispatch::Novelty;
 use ringback_core::template::InvalidExpansion;
 use ringback_core::{Callback, Dispatch, Event, Outcome, Target, Timestamp};
@@ -57,8 +57,14 @@ impl Job {
         match recorded.state {
             RecordedState::Pending => false,
             RecordedState::Delivered => true,
+            // What was on its way when somebody asked for an end, be it by hand, is no reason to go on. A retry by hand
+            // that was asked for since leaves out a number, see `Delivery::position_by_hand`.
+            RecordedState::Cancelled(CancelReason::Requested) => {
+                let on_its_way = recorded.attempts + 1;
+                self.target.position.series_start.get() <= on_its_way
+            }
             // A retry by hand begins a series of its own after the last one came to its end.
-            RecordedState::Exhausted | RecordedState::Cancelled => !self.target.is_by_hand(),
+            RecordedState::Exhausted | RecordedState::Cancelled(_) => !self.target.is_by_hand(),
         }
     }
 
@@ -70,6 +76,13 @@ impl Job {
             && !self.target.is_by_hand()
             // A history that lost what it knew must not hold up a retry for ever.
             && self.target.deferrals < WAITS_FOR_THE_ONE_BEFORE_MAX
+    }
+
+    /// When its event wants to be delivered, if that is later than now. A replay and an attempt that somebody asked for
+    /// do not wait for it, and a retry comes after it.
+    pub(crate) fn scheduled_for(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_first = self.target.generation == 0 && self.target.position.attempt.get() == 1;
+        self.event.deliver_at.filter(|due| is_first && *due > now)
     }
 
     /// The same later, counted as put off.

@@ -19,6 +19,7 @@ mod admit;
 mod claim;
 mod hand_over;
 mod panicked;
+mod tell;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use futures_util::future::join_all;
 use ringback_broker::{Broker, Delayed, Message};
 use ringback_core::delivery::{Attempt, CancelReason, DeliveryState, WaitReason};
 use ringback_core::dispatch::Novelty;
-use ringback_core::retry::{Verdict, decide};
+use ringback_core::retry::{RetryPolicy, Verdict, decide};
 use ringback_core::{Callback, Dispatch, Event, Target, Targets, Timestamp};
 use ringback_idempotency::{AttemptKey, Idempotency};
 use ringback_runtime::{Clock, Shutdown};
@@ -38,6 +39,7 @@ use tokio::sync::Semaphore;
 
 use self::admit::Admission;
 use self::hand_over::SLOW_AFTER;
+use self::tell::Teller;
 use crate::bundle::{Bundle, Granted, Hold, new_events};
 use crate::directory::{Directory, Entry, Listing};
 use crate::fan_out::FanOut;
@@ -71,6 +73,7 @@ pub(crate) struct Pipeline {
     claims_outage: Outage,
     /// Once requested, what can't be done now is left to the next process.
     give_up: Shutdown,
+    teller: Teller,
 }
 
 impl Pipeline {
@@ -94,6 +97,7 @@ impl Pipeline {
             queue_outage: Outage::default(),
             claims_outage: Outage::default(),
             give_up,
+            teller: Teller::default(),
         }
     }
 
@@ -272,12 +276,20 @@ impl Pipeline {
             Admission::Go { entry, pass, place } => {
                 let attempt = self.attempt(job, entry).await?;
                 drop(place);
-                pass.report(&entry.callback, &attempt.outcome, self.clock.now());
-                self.settle(job, &entry.callback, attempt).await
+                let now = self.clock.now();
+                let turn = pass.report(&entry.callback, &job.event, &attempt.outcome, now);
+                if let Some(turn) = turn {
+                    self.tell_turn(&entry.callback, turn, listing).await?;
+                }
+                self.settle(job, &entry.callback, attempt, listing).await
             }
             Admission::PutOff(waits, wait) => self.put_off(job, waits, wait).await,
+            Admission::Schedule(due) => self.put_off_until(job, WaitReason::Scheduled, due).await,
             Admission::Park => self.park(job).await,
-            Admission::Cancel(reason) => self.cancel(job, reason).await,
+            Admission::Cancel(reason) => {
+                self.tell_gone_again(job, listing).await?;
+                self.cancel(job, reason).await
+            }
         }
     }
 
@@ -289,9 +301,18 @@ impl Pipeline {
         waits: WaitReason,
         wait: Duration,
     ) -> Result<(), Stopped> {
-        let now = self.clock.now();
         // A due time is in whole milliseconds, and never too early.
-        let due = now + (wait + Duration::from_nanos(999_999));
+        let due = self.clock.now() + (wait + Duration::from_nanos(999_999));
+        self.put_off_until(job, waits, due).await
+    }
+
+    async fn put_off_until(
+        &self,
+        job: &mut Job,
+        waits: WaitReason,
+        due: Timestamp,
+    ) -> Result<(), Stopped> {
+        let now = self.clock.now();
         self.give_up_claim(job).await;
         self.publish_later(job, job.target.deferred(), due).await?;
         let state = DeliveryState::Pending { next_attempt_at: due, waits: Some(waits) };
@@ -348,9 +369,13 @@ impl Pipeline {
         job: &mut Job,
         callback: &Callback,
         attempt: Attempt,
+        listing: &Listing,
     ) -> Result<(), Stopped> {
         let now = self.clock.now();
-        let verdict = decide(&callback.retry, job.target.position, &attempt.outcome, now, jitter);
+        let once = RetryPolicy { enabled: false, ..RetryPolicy::default() };
+        // Whoever tries a callback out looks at what came of it, and tries again by hand.
+        let policy = if job.target.is_trial() { &once } else { &callback.retry };
+        let verdict = decide(policy, job.target.position, &attempt.outcome, now, jitter);
         let state = match verdict {
             Verdict::Delivered => DeliveryState::Delivered,
             Verdict::Exhausted | Verdict::Gone => DeliveryState::Exhausted,
@@ -361,6 +386,9 @@ impl Pipeline {
         };
         if verdict == Verdict::Gone {
             self.history.disable_gone(callback, now).await?;
+        }
+        if state == DeliveryState::Exhausted {
+            self.tell_exhausted(job, &attempt, listing).await?;
         }
         tracing::debug!(
             event = %job.event.id, callback = %callback.id, account = %job.event.account,

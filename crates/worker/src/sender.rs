@@ -3,6 +3,8 @@
 //! Rules that are easily lost, and what each is for:
 //! - A host that is an IP literal never reaches the resolver, so literals are checked before sending, and names in the
 //!   resolver (a check of the name beforehand could be answered differently a moment later).
+//! - This instance's own log and echo callbacks may be sent to wherever it stands. They alone are, through a client
+//!   whose resolver guards nothing; no other request ever gets to that client.
 //! - No proxy from the environment: it would resolve the name itself, behind the guard's back.
 //! - No redirects: the target would choose where event data goes.
 //! - No retries within the client: one attempt is one request, and the history says so.
@@ -19,7 +21,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client};
-use ringback_core::address::AddressPolicy;
+use ringback_core::address::{AddressPolicy, PublicUrl};
 use ringback_core::delivery::{RESPONSE_BODY_BYTES_MAX, Response};
 use ringback_core::{Outcome, Timestamp};
 
@@ -38,6 +40,8 @@ pub struct SenderSettings {
 #[derive(Clone)]
 pub struct Sender {
     client: Client,
+    /// For this instance's own sink, and nothing else: its resolver guards nothing.
+    own: Client,
     address_policy: AddressPolicy,
 }
 
@@ -89,19 +93,21 @@ impl Sender {
         // Fails only if somebody installed one before: as good.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
         let guard = guard::GuardedResolver::new(settings.address_policy.clone());
-        let client = Client::builder()
-            .dns_resolver(Arc::new(guard))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .tls_certs_only(trusted(&settings.ca_files)?)
-            .build()
-            .map_err(InvalidCaFile::Refused)?;
-        Ok(Self { client, address_policy: settings.address_policy })
+        let trusted = trusted(&settings.ca_files)?;
+        let client = builder(trusted.clone()).dns_resolver(Arc::new(guard)).build();
+        let own = builder(trusted).build();
+        Ok(Self {
+            client: client.map_err(InvalidCaFile::Refused)?,
+            own: own.map_err(InvalidCaFile::Refused)?,
+            address_policy: settings.address_policy,
+        })
+    }
+
+    /// The same of an instance that is reached here: requests to its own log and echo callbacks are sent though its
+    /// address may be private.
+    #[must_use]
+    pub fn reached_at(self, own: Option<PublicUrl>) -> Self {
+        Self { address_policy: self.address_policy.reached_at(own), ..self }
     }
 
     /// Sends a request and reads the answer. `now` tells a `Retry-After` date from its distance.
@@ -111,11 +117,14 @@ impl Sender {
         timeout: Duration,
         now: impl Fn() -> Timestamp,
     ) -> Exchange {
-        if let Err(blocked) = self.address_policy.check_host(&request.url) {
+        let client = if self.address_policy.is_own_sink(&request.url) {
+            &self.own
+        } else if let Err(blocked) = self.address_policy.check_host(&request.url) {
             return Exchange::without_answer(Outcome::Blocked { reason: blocked.to_string() });
-        }
-        let mut builder = self
-            .client
+        } else {
+            &self.client
+        };
+        let mut builder = client
             .request(request.method(), request.url.clone())
             .headers(header_map(request))
             .timeout(timeout);
@@ -127,6 +136,18 @@ impl Sender {
             Err(error) => Exchange::without_answer(classify::outcome(error, timeout)),
         }
     }
+}
+
+fn builder(trusted: Vec<Certificate>) -> reqwest::ClientBuilder {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .tls_certs_only(trusted)
 }
 
 impl Exchange {

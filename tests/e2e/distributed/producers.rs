@@ -39,7 +39,7 @@ impl Amqp {
     }
 
     /// Publishes a persistent message and waits until RabbitMQ has it.
-    async fn publish(&self, key: &str, body: &[u8], message_id: Option<&str>) {
+    pub(super) async fn publish(&self, key: &str, body: &[u8], message_id: Option<&str>) {
         let mut properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type("application/json".into());
@@ -65,7 +65,7 @@ impl Amqp {
     }
 
     /// All messages of a queue, which stay there: their bodies and headers.
-    async fn peek(&self, queue: &str) -> Vec<(Vec<u8>, FieldTable)> {
+    pub(super) async fn peek(&self, queue: &str) -> Vec<(Vec<u8>, FieldTable)> {
         let mut seen = Vec::new();
         let mut last_tag = 0;
         while let Some(message) =
@@ -83,7 +83,7 @@ impl Amqp {
     }
 }
 
-fn header(headers: &FieldTable, name: &str) -> String {
+pub(super) fn header(headers: &FieldTable, name: &str) -> String {
     let value = headers.inner().get(name);
     let value = value.unwrap_or_else(|| panic!("no {name} in {headers:?}"));
     value.as_long_string().map_or_else(|| format!("{value:?}"), ToString::to_string)

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::Connection;
 use lapin::message::Delivery;
-use lapin::types::ShortString;
+use lapin::types::{AMQPValue, ShortString};
+use lapin::{BasicProperties, Connection};
+
+use ringback_core::Timestamp;
 
 use super::error::ConnectError;
 use super::link::Group;
@@ -101,11 +103,46 @@ impl Handler for Events {
         let item = Incoming {
             content_type: text(delivery.properties.content_type()),
             message_id: text(delivery.properties.message_id()),
+            cloud_event: cloud_event_of(&delivery.properties),
             routing_key: delivery.routing_key.to_string(),
             redelivered: delivery.redelivered,
             receipt: IntakeReceipt(receipt),
             body: delivery.data,
         };
         Received::HandOut { item, dispatches: None }
+    }
+}
+
+/// The attributes of a CloudEvent that stand in headers. Producers that can't write a colon in a name put an underscore in
+/// its place; libraries for this version of AMQP name headers as HTTP does.
+///
+/// # Source
+/// AMQP protocol binding for CloudEvents 1.0.2, section 3.1.3.1.
+fn cloud_event_of(properties: &BasicProperties) -> Vec<(String, String)> {
+    const PREFIXES: [&str; 3] = ["cloudEvents:", "cloudEvents_", "ce-"];
+    let Some(headers) = properties.headers() else { return Vec::new() };
+    let attribute = |(name, value): (&ShortString, &AMQPValue)| {
+        let name = PREFIXES.iter().find_map(|prefix| name.as_str().strip_prefix(prefix))?;
+        Some((name.to_owned(), text_of(name, value)?))
+    };
+    headers.inner().iter().filter_map(attribute).collect()
+}
+
+/// Attributes are texts, numbers, truths and moments. A moment may come as the number of its milliseconds, as AMQP 1.0
+/// writes it, or of its seconds, as this version does.
+fn text_of(name: &str, value: &AMQPValue) -> Option<String> {
+    let is_moment = matches!(name, "time" | "deliverat");
+    match value {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        AMQPValue::Boolean(truth) => Some(truth.to_string()),
+        AMQPValue::LongInt(number) => Some(number.to_string()),
+        AMQPValue::LongLongInt(ms) if is_moment => Some(Timestamp::from_ms(*ms).to_string()),
+        AMQPValue::LongLongInt(number) => Some(number.to_string()),
+        AMQPValue::Timestamp(seconds) => {
+            let ms = i64::try_from(*seconds).ok()?.checked_mul(1_000)?;
+            Some(Timestamp::from_ms(ms).to_string())
+        }
+        _ => None,
     }
 }

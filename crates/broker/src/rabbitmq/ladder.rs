@@ -5,14 +5,19 @@
 //! its highest level. So any delay needs a few of a fixed set of queues, and no message stands before another that is
 //! due sooner: all messages of a queue wait equally long.
 //!
-//! A level costs the server a move of the message. So delays are rounded up to four levels at most.
+//! A level costs the server a move of the message. So delays are rounded up to four levels at most. Where that would be
+//! late by seconds they are rounded down instead, and what is left is made by a second way through.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use ringback_core::Timestamp;
 
 /// One step: what level 0 holds its messages for.
 pub(super) const UNIT_MS: u32 = 250;
+
+/// The same as a time.
+pub(super) const UNIT: Duration = Duration::from_millis(UNIT_MS as u64);
 
 /// How many levels there are. The longest delay is 15 · 2¹⁸ units: 11 days.
 pub(super) const LEVELS: u32 = 22;
@@ -24,6 +29,9 @@ const LEVELS_EACH_MAX: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Delay(u32);
 
+/// What is rounded up is late by so many units at most: 5 s.
+const LATE_MAX: u32 = 20;
+
 /// When and how something becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
@@ -31,7 +39,8 @@ pub(super) enum Wait {
     None,
     /// The ladder holds it long enough.
     Whole(Delay),
-    /// Further away than the ladder reaches: it comes out too early, and has to go in again.
+    /// Further away than the ladder reaches, or than it measures well enough: it comes out too early, and has to go in
+    /// again.
     Part(Delay),
 }
 
@@ -50,6 +59,16 @@ impl Delay {
             units += 1 << units.trailing_zeros();
         }
         Some(Self(units))
+    }
+
+    /// So many units or a little less: by an eighth at most, and the longest that there is where the ladder does not
+    /// reach as far.
+    fn at_most(units: u64) -> Self {
+        let mut units = u32::try_from(units).unwrap_or(u32::MAX).min(Self::MAX.0);
+        while units.count_ones() > LEVELS_EACH_MAX {
+            units &= units - 1;
+        }
+        Self(units)
     }
 
     /// Where it goes in: its highest level.
@@ -81,9 +100,11 @@ pub(super) fn wait(due: Timestamp, now: Timestamp) -> Wait {
         return Wait::None;
     }
     let units = left.as_millis().div_ceil(u128::from(UNIT_MS));
-    match u64::try_from(units).ok().and_then(Delay::at_least) {
+    let units = u64::try_from(units).unwrap_or(u64::MAX);
+    let is_near = |delay: &Delay| u64::from(delay.0) - units <= u64::from(LATE_MAX);
+    match Delay::at_least(units).filter(is_near) {
         Some(delay) => Wait::Whole(delay),
-        None => Wait::Part(Delay::MAX),
+        None => Wait::Part(Delay::at_most(units)),
     }
 }
 
@@ -103,8 +124,6 @@ fn binding(level: u32, bit: char) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -141,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_too_far_waits_as_long_as_the_ladder_reaches() {
-        let most = Duration::from_millis(u64::from(UNIT_MS)) * Delay::MAX.units();
+        let most = UNIT * Delay::MAX.units();
         assert_eq!(units(most), Delay::MAX.units());
         assert!(most > Duration::from_secs(11 * 24 * 60 * 60));
         let further = NOW + most + Duration::from_millis(1);
@@ -178,19 +197,57 @@ mod tests {
         waited
     }
 
+    /// The ways through the ladder until it is due, and how late that is.
+    fn ways(left: Duration) -> (u32, Duration) {
+        let due = NOW + left;
+        let (mut now, mut ways) = (NOW, 0);
+        loop {
+            let delay = match wait(due, now) {
+                Wait::None => return (ways, now.since(due)),
+                Wait::Whole(delay) | Wait::Part(delay) => delay,
+            };
+            ways += 1;
+            now = now + UNIT * delay.units();
+        }
+    }
+
+    #[test]
+    fn what_is_due_in_a_year_goes_through_some_forty_times_and_comes_within_seconds() {
+        const DAY: u64 = 24 * 60 * 60;
+        for (left_s, ways_max) in
+            [(3_607, 2), (DAY, 2), (7 * DAY + 12_345, 3), (365 * DAY, 40), (366 * DAY, 40)]
+        {
+            let (ways, late) = ways(Duration::from_secs(left_s));
+            assert!(ways <= ways_max, "{left_s} s: {ways} ways");
+            assert!(late <= Duration::from_secs(5), "{left_s} s: {late:?} late");
+        }
+    }
+
     proptest! {
         #[test]
         fn delay_is_never_too_short_and_hardly_longer(ms in 1..=u64::from(Delay::MAX.0) * 250) {
-            let waited = u64::from(units(Duration::from_millis(ms))) * u64::from(UNIT_MS);
-            prop_assert!(waited >= ms);
-            let whole_units = ms.div_ceil(u64::from(UNIT_MS)) * u64::from(UNIT_MS);
-            prop_assert!(waited - whole_units <= whole_units / 8);
+            let whole_units = ms.div_ceil(u64::from(UNIT_MS));
+            match wait(NOW + Duration::from_millis(ms), NOW) {
+                Wait::None => return Err(TestCaseError::fail("it is not due")),
+                Wait::Whole(delay) => {
+                    let units = u64::from(delay.units());
+                    prop_assert!(units >= whole_units);
+                    prop_assert!(units - whole_units <= (whole_units / 8).min(LATE_MAX.into()));
+                }
+                // What is left is little, so it is soon done.
+                Wait::Part(delay) => {
+                    let units = u64::from(delay.units());
+                    prop_assert!(units < whole_units);
+                    prop_assert!(whole_units - units <= whole_units / 8);
+                }
+            }
         }
 
         #[test]
-        fn delay_is_the_sum_of_at_most_four_levels(ms in 1..=u64::from(Delay::MAX.0) * 250) {
-            let Wait::Whole(delay) = wait(NOW + Duration::from_millis(ms), NOW) else {
-                return Err(TestCaseError::fail("in reach"));
+        fn delay_is_the_sum_of_at_most_four_levels(ms in 1..=2 * u64::from(Delay::MAX.0) * 250) {
+            let (Wait::Whole(delay) | Wait::Part(delay)) = wait(NOW + Duration::from_millis(ms), NOW)
+            else {
+                return Err(TestCaseError::fail("it is not due"));
             };
             let waited = walk(delay);
             prop_assert!(waited.len() <= 4);

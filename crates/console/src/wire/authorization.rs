@@ -66,6 +66,12 @@ impl Default for AuthorizationSettings {
     }
 }
 
+impl SecretText {
+    pub(super) fn new(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
 impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

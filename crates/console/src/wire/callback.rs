@@ -24,15 +24,15 @@ pub(crate) struct CallbackSettings {
     pub(crate) description: String,
     /// Where the requests go: http or https, with RFC 6570 tags that event variables replace. No tags in the scheme,
     /// host or port.
-    #[schema(example = "https://example.com/hook/{PROJECT_ID}")]
+    #[schema(example = "https://receiver.example/hook/{PROJECT_ID}")]
     pub(crate) url: String,
     /// `GET` carries only what the URL names, `POST` the whole event.
     #[serde(default = "post")]
     #[schema(default = "POST", pattern = "^(GET|POST)$")]
     pub(crate) method: String,
-    /// What a `POST` carries: `form` or `json`. With `GET` there is no body.
+    /// What a `POST` carries: `form`, `json`, `cloudevents` or `conga-sign`. With `GET` there is no body.
     #[serde(default = "form")]
-    #[schema(default = "form", pattern = "^(form|json)$")]
+    #[schema(default = "form", pattern = "^(form|json|cloudevents|conga-sign)$")]
     pub(crate) format: String,
     #[serde(default)]
     pub(crate) authorization: AuthorizationSettings,
@@ -196,6 +196,9 @@ impl CallbackSettings {
         }
         let requested = self.account.clone().flatten().map(|text| text.parse::<Account>());
         let requested = requested.transpose().map_err(|error| invalid(error.to_string()))?;
+        if let Some(reserved) = requested.as_ref().filter(|account| account.is_reserved()) {
+            return Err(invalid(format!("the account `{reserved}` is Ringback's own")));
+        }
         caller.account_for(requested)
     }
 

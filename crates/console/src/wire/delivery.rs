@@ -26,15 +26,16 @@ pub(crate) struct DeliveryAnswer {
     /// callback is paused: nobody knows.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
-    /// While pending: why it waits (`retry`, `rate_limit`, `concurrency`, `circuit_open`, `paused`); null: it does not.
+    /// While pending: why it waits (`retry`, `rate_limit`, `concurrency`, `circuit_open`, `paused`, `scheduled`); null: it does not.
     #[schema(required)]
     waits_for: Option<&'static str>,
-    /// If cancelled, why: `callback_disabled` or `callback_deleted`.
+    /// If cancelled, why: `callback_disabled`, `callback_deleted` or `requested`.
     #[schema(required)]
     cancel_reason: Option<&'static str>,
     /// How many attempts were made.
     attempts_made: u32,
-    /// 0, or the number of the replay that made it.
+    /// 0, or the number of the replay that made it: replays of one event count from 1, a bulk replay has a number of its
+    /// own above 2147483647, and 4294967295 is a test.
     generation: u32,
     /// When the event was accepted.
     #[schema(value_type = String, format = DateTime)]
@@ -200,7 +201,7 @@ impl ResponseAnswer {
 }
 
 impl HeaderAnswer {
-    fn all(headers: &[(impl AsRef<str>, String)]) -> Vec<Self> {
+    pub(super) fn all(headers: &[(impl AsRef<str>, String)]) -> Vec<Self> {
         let show = |(name, value): &(_, String)| Self {
             name: AsRef::<str>::as_ref(name).to_owned(),
             value: value.clone(),

@@ -20,6 +20,9 @@ pub(crate) struct EventAnswer {
     /// When Ringback took it over.
     #[schema(value_type = String, format = DateTime)]
     accepted_at: Timestamp,
+    /// When its deliveries begin; null: at once.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    deliver_at: Option<Timestamp>,
     #[schema(value_type = Object)]
     variables: Variables,
 }
@@ -44,6 +47,7 @@ impl EventAnswer {
             account: event.account.to_string(),
             time: event.time,
             accepted_at: event.accepted_at,
+            deliver_at: event.deliver_at,
             variables: event.variables,
         }
     }

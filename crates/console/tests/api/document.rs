@@ -16,7 +16,7 @@ fn document() -> Value {
 fn every_route_is_in_the_document() {
     let source = include_str!("../../src/router.rs");
     let routes: BTreeSet<&str> =
-        source.split('"').filter(|text| text.starts_with("/v1/")).collect();
+        source.split('"').filter(|text| text.starts_with('/') && !text.starts_with("//")).collect();
     let document = document();
     let paths: BTreeSet<&str> =
         document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
@@ -32,10 +32,17 @@ async fn every_call_in_the_document_is_served_with_a_key_and_no_other_is() {
         for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
             let known = calls.get(method.to_lowercase()).is_some();
             let path = path.replace("{id}", "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21");
+            let path = path.replace("{name}", "ORDER_PAID").replace("{account}", "acme");
             let request =
                 Request::builder().method(method).uri(&path).body(Body::empty()).expect("valid");
             let answer = api.send(request).await;
-            let expected = if known { 401 } else { 405 };
+            // Whoever sends a callback has no key; without `f` there is nothing there.
+            let is_open = path == "/system.ashx";
+            let expected = match known {
+                true if is_open => 404,
+                true => 401,
+                false => 405,
+            };
             assert_eq!(answer.status, expected, "{method} {path}");
             if !known {
                 assert!(answer.headers.contains_key("allow"), "{method} {path}");

@@ -45,6 +45,7 @@ async fn pending_delivery_says_what_it_waits_for() {
         (Some(WaitReason::RateLimit), json!("rate_limit"), &due),
         (Some(WaitReason::Concurrency), json!("concurrency"), &due),
         (Some(WaitReason::CircuitOpen), json!("circuit_open"), &due),
+        (Some(WaitReason::Scheduled), json!("scheduled"), &due),
         // When it is resumed is not known.
         (Some(WaitReason::Paused), json!("paused"), &json!(null)),
     ] {

@@ -3,10 +3,15 @@
 mod api_keys;
 mod callback_changes;
 mod callback_fields;
+mod catalog;
 mod document;
 mod harness;
 mod history;
 mod isolation;
 mod parked;
 mod pausing;
+mod recovery;
+mod registration;
+mod reference;
 mod retries;
+mod sink;

@@ -361,6 +361,7 @@ async fn what_is_kept_for_a_callback_that_is_disabled_or_deleted_is_cancelled() 
                 CancelReason::CallbackDeleted => {
                     paused.api.store.delete_callback(callback.id, now).await
                 }
+                CancelReason::Requested => unreachable!("it is not among the two"),
             };
             assert!(done.expect("written"));
             let _running = early.unwrap_or_else(start);

@@ -8,6 +8,7 @@ fn event(variables: &str) -> Event {
         account: "acme".parse().expect("an account"),
         time: Timestamp::EPOCH,
         accepted_at: Timestamp::EPOCH,
+        deliver_at: None,
         variables: serde_json::from_str(variables).expect("an object"),
     }
 }
@@ -82,6 +83,26 @@ fn url_without_tags_is_itself() {
         "https://xn--mnchen-3ya.example/%C3%BC"
     );
     assert_eq!(expanded("http://[2606:4700::1]:8080/", "{}"), "http://[2606:4700::1]:8080/");
+}
+
+#[test]
+fn place_is_fixed_if_no_tag_stands_in_the_path() {
+    let place = |text: &str| {
+        let template: UrlTemplate = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+        template.fixed_place().map(String::from)
+    };
+    for (text, fixed) in [
+        ("http://h:8080/system.ashx", "http://h:8080/system.ashx"),
+        ("http://h:8080/system.ashx?f=lp&id={X}", "http://h:8080/system.ashx"),
+        ("http://h/system.ashx{?X}", "http://h/system.ashx"),
+        ("http://h/a/../system.ashx?{X}", "http://h/system.ashx"),
+        ("http://h?{X}", "http://h/"),
+    ] {
+        assert_eq!(place(text).as_deref(), Some(fixed), "{text}");
+    }
+    for text in ["http://h/system.ashx{X}", "http://h/{X}", "http://h/a{?X}/b", "http://h/a{;X}"] {
+        assert_eq!(place(text), None, "{text}");
+    }
 }
 
 #[test]

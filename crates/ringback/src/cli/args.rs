@@ -12,18 +12,30 @@ use super::answer::Answer;
 use super::client::{All, Query};
 use super::failure::Failure;
 
-/// A moment: RFC 3339, or so long ago.
+/// A moment: RFC 3339, so long ago, or a time of a day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Since {
     Ago(Duration),
     At(Timestamp),
+    /// A time of today or of a day before, in UTC as all times here: two people who look at one server read the same.
+    Daytime {
+        days_ago: i64,
+        after_midnight: Duration,
+    },
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Since {
     pub(super) fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(duration) => now - duration,
             Self::At(moment) => moment,
+            Self::Daytime { days_ago, after_midnight } => {
+                let day_ms = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
+                let day = now.ms().div_euclid(day_ms) - days_ago;
+                Timestamp::from_ms(day * day_ms) + after_midnight
+            }
         }
     }
 }
@@ -35,10 +47,32 @@ impl FromStr for Since {
         if let Ok(moment) = text.parse() {
             return Ok(Self::At(moment));
         }
-        ago(text).map(Self::Ago).ok_or_else(|| {
-            "a time such as 2026-01-02T03:04:05Z, or so long ago: 30s, 15m, 1h, 7d, 2w".to_owned()
+        ago(text).map(Self::Ago).or_else(|| daytime(text)).ok_or_else(|| {
+            "a time such as 2026-01-02T03:04:05Z, so long ago: 30s, 15m, 1h, 7d, 2w, or a time of day in \
+             UTC: 14:00, `yesterday 14:00`"
+                .to_owned()
         })
     }
+}
+
+/// `14:00`, `14:00:30`, `today 14:00`, `yesterday 14:00`.
+fn daytime(text: &str) -> Option<Since> {
+    let (days_ago, time) = match text.split_once(' ') {
+        None => (0, text),
+        Some(("today", time)) => (0, time),
+        Some(("yesterday", time)) => (1, time),
+        Some(_) => return None,
+    };
+    let mut parts = time.split(':');
+    let mut part = |max: u64| {
+        let digits = parts.next()?;
+        let is_two = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u64>().ok().filter(|number| is_two && *number <= max)
+    };
+    let (hours, minutes) = (part(23)?, part(59)?);
+    let seconds = if time.len() > "14:00".len() { part(59)? } else { 0 };
+    let after_midnight = Duration::from_secs((hours * 60 + minutes) * 60 + seconds);
+    parts.next().is_none().then_some(Since::Daytime { days_ago, after_midnight })
 }
 
 fn ago(text: &str) -> Option<Duration> {
@@ -173,6 +207,24 @@ mod tests {
         }
         let at: Since = "1970-01-01T00:00:01Z".parse().expect("RFC 3339");
         assert_eq!(at.resolve(now), Timestamp::from_ms(1_000));
+    }
+
+    #[test]
+    fn since_is_a_time_of_today_or_yesterday_in_utc() {
+        let now: Timestamp = "2026-11-22T15:30:00Z".parse().expect("RFC 3339");
+        for (text, moment) in [
+            ("14:00", "2026-11-22T14:00:00Z"),
+            ("14:00:30", "2026-11-22T14:00:30Z"),
+            ("today 00:00", "2026-11-22T00:00:00Z"),
+            ("yesterday 23:59", "2026-11-21T23:59:00Z"),
+        ] {
+            let since: Since = text.parse().expect(text);
+            assert_eq!(since.resolve(now), moment.parse().expect("RFC 3339"), "{text}");
+        }
+        for text in ["24:00", "14:60", "1:00", "14", "14:0", "14:00:", "14:00:00:00", "noon 14:00"]
+        {
+            assert!(text.parse::<Since>().is_err(), "{text}");
+        }
     }
 
     #[test]

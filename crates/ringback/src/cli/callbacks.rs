@@ -1,6 +1,7 @@
 //! `ringback callbacks`: who gets which events.
 
 mod add;
+mod test;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::num::NonZeroUsize;
@@ -61,6 +62,8 @@ enum Action {
     Pause(One),
     /// Send what was kept, and what comes
     Resume(One),
+    /// Send a test event to this callback alone, and show what came of it
+    Test(test::Test),
     /// Remove a callback; the history of its deliveries stays
     Remove {
         #[command(flatten)]
@@ -98,6 +101,7 @@ pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Resu
         Action::Disable(callback) => switch(&callback.id, Switch::Off, session).await,
         Action::Pause(callback) => hold(&callback.id, Hold::Pause, session).await,
         Action::Resume(callback) => hold(&callback.id, Hold::Resume, session).await,
+        Action::Test(test) => test::run(test, session).await,
         Action::Remove { callback, yes } => {
             let id = callback.id.resolve(session).await?;
             if !yes {

@@ -129,6 +129,28 @@ impl Client {
         self.call(with_json(self.request(Method::POST, self.url(path)), body)?).await
     }
 
+    /// A call whose answer may take so long.
+    pub(super) async fn post_patiently(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> anyhow::Result<Answer> {
+        let request = with_json(self.request(Method::POST, self.url(path)), body)?;
+        let text = self.ask_patiently(request, patience).await?;
+        Answer::parse(&text).with_context(|| self.not_understood())
+    }
+
+    pub(super) async fn post_with(
+        &self,
+        path: &[&str],
+        query: &Query,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Answer> {
+        let request = self.request(Method::POST, self.url_with(path, query));
+        self.call(with_json(request, body)?).await
+    }
+
     /// With a key that makes the call safe to repeat.
     pub(super) async fn post_once(
         &self,
@@ -144,6 +166,14 @@ impl Client {
     /// For calls that say everything with their path.
     pub(super) async fn post_empty(&self, path: &[&str]) -> anyhow::Result<Answer> {
         self.call(self.request(Method::POST, self.url(path))).await
+    }
+
+    pub(super) async fn put(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> anyhow::Result<Answer> {
+        self.call(with_json(self.request(Method::PUT, self.url(path)), body)?).await
     }
 
     pub(super) async fn patch(
@@ -231,7 +261,15 @@ impl Client {
     }
 
     async fn ask(&self, request: RequestBuilder) -> anyhow::Result<String> {
-        let request = request.timeout(ANSWER_TIMEOUT);
+        self.ask_patiently(request, ANSWER_TIMEOUT).await
+    }
+
+    async fn ask_patiently(
+        &self,
+        request: RequestBuilder,
+        patience: Duration,
+    ) -> anyhow::Result<String> {
+        let request = request.timeout(patience);
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let text = self.body(response).await?;

@@ -13,7 +13,7 @@ use super::Session;
 use super::answer::{shown, text, time};
 use super::args::{CallbackRef, Since, short_id};
 use super::client::Query;
-use super::output::{Column, Field, Fit, Form, Tint, relative};
+use super::output::{Column, Field, Fit, Form, Tint, relative, remark};
 
 /// Looks into deliveries.
 #[derive(Args, Debug)]
@@ -42,6 +42,11 @@ enum Action {
     },
     /// Try again now: the deliveries named, or all that a filter finds
     Retry(retry::Retry),
+    /// Cancel a pending delivery: no further attempt is made
+    Cancel {
+        /// The delivery's id
+        id: DeliveryId,
+    },
 }
 
 /// Which deliveries.
@@ -122,6 +127,15 @@ pub(super) async fn run(deliveries: Deliveries, session: &Session) -> anyhow::Re
             show::run(id, detail, session).await
         }
         Action::Retry(retry) => retry::run(retry, session).await,
+        Action::Cancel { id } => {
+            let path = ["deliveries", &id.to_string(), "cancel"];
+            let answer = session.client.post_empty(&path).await?;
+            if session.out.form == Form::Json {
+                return session.out.json(&answer);
+            }
+            remark(format_args!("Delivery {id} is cancelled."));
+            Ok(())
+        }
     }
 }
 
@@ -167,7 +181,7 @@ pub(super) fn moment(value: &Value, pointer: &str, now: Timestamp) -> Field {
 }
 
 /// What an attempt met, and the reason where no whole answer came: `timeout: no answer within 15 s`.
-fn result(attempt: &Value) -> String {
+pub(super) fn result(attempt: &Value) -> String {
     match text(attempt, "/error") {
         Some(error) => format!("{}: {error}", outcome(attempt)),
         None => outcome(attempt),

@@ -47,6 +47,9 @@ pub(crate) struct Send {
     /// When it happened, such as 2026-01-02T03:04:05Z [default: now]
     #[arg(long)]
     time: Option<Timestamp>,
+    /// When it is delivered, such as 2026-02-01T08:00:00Z: up to 366 days from now [default: now]
+    #[arg(long, value_name = "TIME")]
+    deliver_at: Option<Timestamp>,
     /// Makes it safe to repeat this call: the same key is one event
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -113,6 +116,8 @@ struct NewEvent<'a> {
     account: Option<&'a Account>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliver_at: Option<Timestamp>,
     variables: &'a Variables,
 }
 
@@ -123,6 +128,7 @@ pub(super) async fn run(send: Send, session: &Session) -> anyhow::Result<()> {
         name: &send.name,
         account: send.account.as_ref(),
         time: send.time,
+        deliver_at: send.deliver_at,
         variables: &variables,
     };
     match send.count {
@@ -347,6 +353,7 @@ mod tests {
             name: &name,
             account: None,
             time: None,
+            deliver_at: None,
             variables: &Variables::default(),
         };
         assert_eq!(serde_json::to_string(&event).expect("JSON"), r#"{"name":"A","variables":{}}"#);

@@ -1,5 +1,7 @@
 -- When its deliveries begin; NULL: at once.
 ALTER TABLE event ADD COLUMN deliver_at_ms BIGINT;
+-- How often it was replayed by itself: the number of the last replay.
+ALTER TABLE event ADD COLUMN replays BIGINT NOT NULL DEFAULT 0;
 
 -- The catalog: what somebody added to the types that are built in, or put in the place of one.
 CREATE TABLE event_type (
@@ -28,7 +30,7 @@ CREATE TABLE replay (
     filter TEXT NOT NULL,
     per_second BIGINT NOT NULL,
     status TEXT COLLATE "C" NOT NULL,
-    -- How far it is: of the last delivery looked at, its event's time and its id.
+    -- How far it is: of the last delivery looked at, when its event was accepted, and its id.
     cursor_at_ms BIGINT,
     cursor_id TEXT COLLATE "C",
     -- NULL: not counted.
@@ -51,8 +53,10 @@ CREATE INDEX replay_open ON replay (status) WHERE finished_at_ms IS NULL;
 -- What the log callback was sent: the last of each account.
 CREATE TABLE logged_request (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    -- NULL: of nobody's callback that is known.
+    -- NULL: an instance callback's, or nobody's that is known.
     account TEXT COLLATE "C",
+    -- The callback whose signature it bears; NULL: of nobody that is known.
+    callback_id TEXT COLLATE "C",
     received_at_ms BIGINT NOT NULL,
     method TEXT NOT NULL,
     query TEXT NOT NULL,

@@ -187,6 +187,37 @@ pub async fn changes_since_a_revision_are_those_and_no_others(harness: &mut impl
     }
 }
 
+/// A callback whose id is computed is made again under it, deleted again, and so on: what is told last is how it stands,
+/// from whichever revision one asks.
+pub async fn callback_that_is_made_again_after_it_was_deleted_is_there(harness: &mut impl Harness) {
+    let store = harness.store();
+    let mut callback = callback(1);
+    let mut revisions = vec![Revision::ZERO];
+    let standing = async |since: Revision| {
+        let (changes, _) = store.callback_changes(since).await.expect("read");
+        ids(&changes).last().cloned()
+    };
+    for round in 0..3 {
+        callback.description = format!("round {round}");
+        store.create_callback(&callback).await.expect("made, once more");
+        store.create_callback(&callback).await.expect_err("it is there");
+        let read = store.callback(callback.id).await.expect("read").expect("it is there");
+        assert_same(&read, &callback);
+        for since in &revisions {
+            assert_eq!(standing(*since).await, Some(put(&callback)), "round {round}, {since:?}");
+        }
+        revisions.push(*store.revision().borrow());
+
+        assert!(store.delete_callback(callback.id, at(900 + round)).await.expect("deleted"));
+        assert!(store.callback(callback.id).await.expect("read").is_none());
+        for since in &revisions {
+            let deleted = format!("deleted {}", callback.id);
+            assert_eq!(standing(*since).await, Some(deleted), "round {round}, {since:?}");
+        }
+        revisions.push(*store.revision().borrow());
+    }
+}
+
 fn put(callback: &Callback) -> String {
     format!("put {}", callback.id)
 }

@@ -192,7 +192,10 @@ pub async fn recorded_leaves_out_what_is_not_known(harness: &mut impl Harness) {
         (pending(), RecordedState::Pending),
         (DeliveryState::Delivered, RecordedState::Delivered),
         (DeliveryState::Exhausted, RecordedState::Exhausted),
-        (DeliveryState::Cancelled(CancelReason::CallbackDisabled), RecordedState::Cancelled),
+        (
+            DeliveryState::Cancelled(CancelReason::Requested),
+            RecordedState::Cancelled(CancelReason::Requested),
+        ),
     ];
     let (mut asked, mut expected) = (Vec::new(), Vec::new());
     for number in 0..1_100_u32 {

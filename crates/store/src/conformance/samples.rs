@@ -71,6 +71,8 @@ pub(super) fn event(number: u32, of: &str, name: &str) -> Event {
         account: account(of),
         time: accepted_at - Duration::from_millis(7),
         accepted_at,
+        // Every third one comes later.
+        deliver_at: number.is_multiple_of(3).then(|| accepted_at + Duration::from_secs(3_600)),
         variables: serde_json::from_str(r#"{"COMMENT_ID":178}"#).expect("an object"),
     }
 }

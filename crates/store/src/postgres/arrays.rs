@@ -6,8 +6,9 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
 use sqlx::{Encode, Postgres, Type};
+use uuid::Uuid;
 
-use super::values::Values;
+use super::values::{Id, UUID_OID, Values};
 use crate::rows::Bind;
 
 /// What a column holds.
@@ -17,6 +18,10 @@ pub(super) enum Kind {
     Text,
     /// `BIGINT`.
     Number,
+    /// `UUID`.
+    Id,
+    /// `INTEGER`: exactly what the column is, as a cast would be one more step of the plan.
+    Day,
 }
 
 /// The columns of some rows. Values are given row by row, in the order of the columns.
@@ -29,6 +34,10 @@ impl Arrays {
     pub(super) fn of(kinds: &[Kind]) -> Self {
         let columns = kinds.iter().map(|kind| Array::of(*kind)).collect();
         Self { columns, next: 0 }
+    }
+
+    pub(super) fn day(&mut self, value: i32) {
+        self.next().day(value);
     }
 
     /// Adds them to the values of a statement.
@@ -52,6 +61,10 @@ impl Bind for Arrays {
     fn number(&mut self, value: Option<i64>) {
         self.next().number(value);
     }
+
+    fn id(&mut self, value: Uuid) {
+        self.next().id(value);
+    }
 }
 
 /// An array of one dimension.
@@ -69,6 +82,7 @@ struct Array {
 const NULL_LEN: i32 = -1;
 const TEXT_OID: u32 = 25;
 const BIGINT_OID: u32 = 20;
+const INTEGER_OID: u32 = 23;
 
 impl Array {
     fn of(kind: Kind) -> Self {
@@ -91,6 +105,16 @@ impl Array {
         self.push(value.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
     }
 
+    fn id(&mut self, value: Uuid) {
+        debug_assert_eq!(self.kind, Kind::Id);
+        self.push(Some(value.as_bytes()));
+    }
+
+    fn day(&mut self, value: i32) {
+        debug_assert_eq!(self.kind, Kind::Day);
+        self.push(Some(&value.to_be_bytes()));
+    }
+
     fn push(&mut self, value: Option<&[u8]>) {
         self.len += 1;
         let Some(bytes) = value else {
@@ -110,6 +134,8 @@ impl Encode<'_, Postgres> for Array {
         let element = match self.kind {
             Kind::Text => TEXT_OID,
             Kind::Number => BIGINT_OID,
+            Kind::Id => UUID_OID,
+            Kind::Day => INTEGER_OID,
         };
         buffer.extend_from_slice(&dimensions.to_be_bytes());
         buffer.extend_from_slice(&i32::from(self.has_null).to_be_bytes());
@@ -126,6 +152,8 @@ impl Encode<'_, Postgres> for Array {
         Some(match self.kind {
             Kind::Text => <Vec<String> as Type<Postgres>>::type_info(),
             Kind::Number => <Vec<i64> as Type<Postgres>>::type_info(),
+            Kind::Id => <Vec<Id> as Type<Postgres>>::type_info(),
+            Kind::Day => <Vec<i32> as Type<Postgres>>::type_info(),
         })
     }
 }

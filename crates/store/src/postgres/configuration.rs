@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::connection::{Database, in_time};
 use super::listener::CONFIGURATION_CHANNEL;
+use super::statements::RESUMED_WITH_PARKED;
 use super::values::Values;
 use crate::changes::{self, Statements};
 use crate::port::{CallbackChange, Revision};
@@ -117,7 +118,7 @@ impl Configuration {
         &self,
         since: Timestamp,
     ) -> Result<Vec<Callback>, Error> {
-        let sql = format!("SELECT {} {}", sql::CALLBACK_COLUMNS, sql::RESUMED_WITH_PARKED);
+        let sql = format!("SELECT {} {}", sql::CALLBACK_COLUMNS, RESUMED_WITH_PARKED);
         let values = Values::none().and(since.ms());
         let found = self.database.rows(AssertSqlSafe(sql), values).await?;
         found.iter().map(|row| Ok(rows::callback(row, &self.key)?.0)).collect()
@@ -157,7 +158,7 @@ impl Configuration {
     /// it. False, and nothing is kept, if one of them touches no row.
     ///
     /// The new revision is told after COMMIT: who hears of it finds the change.
-    async fn change(
+    pub(super) async fn change(
         &self,
         statements: impl FnOnce(Revision) -> Statements<Values> + Send,
     ) -> Result<bool, Error> {

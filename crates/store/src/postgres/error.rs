@@ -31,6 +31,11 @@ pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
+/// A row of the same key is there.
+pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some(UNIQUE_VIOLATION)
+}
+
 /// A row stands in the way of a constraint.
 pub(super) fn is_check_violation(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some(CHECK_VIOLATION)
@@ -106,6 +111,7 @@ fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
 const CONNECTION_EXCEPTION: &str = "08";
 const DATA_EXCEPTION: &str = "22";
 const CONSTRAINT_VIOLATION: &str = "23";
+const UNIQUE_VIOLATION: &str = "23505";
 const CHECK_VIOLATION: &str = "23514";
 const INVALID_AUTHORIZATION: &str = "28000";
 const INVALID_PASSWORD: &str = "28P01";

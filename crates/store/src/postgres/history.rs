@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use super::connection::Database;
 use super::partitions::day_of;
 use super::statements;
-use super::values::Values;
+use super::values::{Id, Values};
 use crate::port::{DeliveryKey, Parked, Recorded};
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
 
@@ -18,9 +18,9 @@ pub(super) async fn recorded(
     database: &Database,
     deliveries: &[DeliveryKey],
 ) -> Result<Vec<Recorded>, Error> {
-    let mut days = BTreeMap::<i32, Vec<String>>::new();
+    let mut days = BTreeMap::<i32, Vec<Id>>::new();
     for key in deliveries {
-        days.entry(day_of(key.created_at)).or_default().push(key.id.to_string());
+        days.entry(day_of(key.created_at)).or_default().push(Id(key.id.uuid()));
     }
     let mut recorded = Vec::new();
     for (day, ids) in days {
@@ -38,7 +38,7 @@ pub(super) async fn parked(
     limit: usize,
 ) -> Result<Vec<Parked>, Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let values = Values::none().and(callback.to_string()).and(limit);
+    let values = Values::none().and(Id(callback.uuid())).and(limit);
     let found = database.rows(statements::PARKED, values).await?;
     found.iter().map(rows::parked).collect()
 }
@@ -74,7 +74,7 @@ pub(super) async fn delivery(
         "SELECT {} FROM delivery WHERE id = $1 ORDER BY day DESC LIMIT 1",
         sql::DELIVERY_COLUMNS
     );
-    let found = database.rows(AssertSqlSafe(sql), Values::none().and(id.to_string())).await?;
+    let found = database.rows(AssertSqlSafe(sql), Values::none().and(Id(id.uuid()))).await?;
     found.first().map(rows::delivery).transpose()
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn attempts(
         "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY day, number",
         sql::ATTEMPT_COLUMNS
     );
-    let values = Values::none().and(delivery.to_string());
+    let values = Values::none().and(Id(delivery.uuid()));
     let found = database.rows(AssertSqlSafe(sql), values).await?;
     found.iter().map(rows::attempt).collect()
 }

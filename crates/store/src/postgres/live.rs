@@ -17,7 +17,7 @@ use super::connection::Database;
 use super::listener::LIVE_CHANNEL;
 use super::partitions::day_of;
 use super::statements;
-use super::values::Values;
+use super::values::{Id, Values};
 use crate::batch::{LIVE_ATTEMPTS_KEPT, show};
 use crate::port::{HistoryRecord, LiveAttempt};
 use crate::{Error, rows};
@@ -223,7 +223,7 @@ async fn read(database: &Database, keys: &[Key]) -> Result<Vec<LiveAttempt>, Err
     days.dedup();
     let (mut deliveries, mut attempts) = (HashMap::new(), HashMap::new());
     for day in days {
-        let ids = keys.iter().filter(|key| key.day == day).map(|key| key.delivery.to_string());
+        let ids = keys.iter().filter(|key| key.day == day).map(|key| Id(key.delivery.uuid()));
         let ids: Vec<_> = ids.collect();
         let values = || Values::none().and(day).and(ids.clone());
         for row in &database.rows(AssertSqlSafe(&*deliveries_of_day), values()).await? {

@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 
 use ringback_core::delivery::{CancelReason, Delivery};
-use ringback_core::{CallbackId, Timestamp};
+use ringback_core::{Account, CallbackId, EventId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, Row as _};
 
 use super::connection::{Database, in_time};
 use super::partitions::{self, Dropped, HAS_PENDING, day_of};
 use super::statements;
-use super::values::Values;
+use super::values::{Id, Values};
 use crate::Error;
+use crate::port::DeliveryKey;
 
 pub(super) async fn cancel_pending(
     database: &Database,
@@ -22,9 +23,38 @@ pub(super) async fn cancel_pending(
 ) -> Result<usize, Error> {
     let values = || {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        Values::none().and(reason.as_str()).and(now.ms()).and(callback.to_string()).and(limit)
+        Values::none().and(reason.as_str()).and(now.ms()).and(Id(callback.uuid())).and(limit)
     };
     let cancelled = database.execute(statements::CANCEL_PENDING, values).await?;
+    Ok(usize::try_from(cancelled).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn cancel_delivery(
+    database: &Database,
+    delivery: DeliveryKey,
+    reason: CancelReason,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let values = || {
+        let (id, day) = (Id(delivery.id.uuid()), day_of(delivery.created_at));
+        Values::none().and(reason.as_str()).and(now.ms()).and(id).and(day)
+    };
+    Ok(database.execute(statements::CANCEL_DELIVERY, values).await? > 0)
+}
+
+pub(super) async fn cancel_event(
+    database: &Database,
+    (event, account): (EventId, Account),
+    reason: CancelReason,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
+    let values = || {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = Values::none().and(reason.as_str()).and(now.ms()).and(Id(event.uuid()));
+        values.and(account.as_str()).and(limit)
+    };
+    let cancelled = database.execute(statements::CANCEL_EVENT, values).await?;
     Ok(usize::try_from(cancelled).unwrap_or(usize::MAX))
 }
 
@@ -37,7 +67,7 @@ pub(super) async fn let_go(
         let each = |value: fn(&Delivery) -> i64| as_read.iter().map(value).collect::<Vec<_>>();
         Values::none()
             .and(now.ms())
-            .and(as_read.iter().map(|delivery| delivery.id.to_string()).collect::<Vec<_>>())
+            .and(as_read.iter().map(|delivery| Id(delivery.id.uuid())).collect::<Vec<_>>())
             .and(each(|delivery| delivery.created_at.ms()))
             .and(each(|delivery| delivery.updated_at.ms()))
             .and(each(|delivery| day_of(delivery.created_at).into()))
@@ -101,7 +131,7 @@ async fn delete_events(database: &Database, day: i32, limit: usize) -> Result<us
         for row in found.fetch_all(&mut *transaction).await? {
             events.insert((row.try_get("id")?, row.try_get("account")?));
         }
-        let ids: Vec<&str> = events.iter().map(|(id, _): &EventKey| &**id).collect();
+        let ids: Vec<Id> = events.iter().map(|(id, _): &EventKey| *id).collect();
         let locked = sqlx::query(statements::LOCK_DELIVERIES).bind(day).bind(ids);
         let locked = locked.fetch_all(&mut *transaction).await?;
         let locked = locked.iter().map(locked_delivery).collect::<Result<Vec<_>, _>>()?;
@@ -111,9 +141,9 @@ async fn delete_events(database: &Database, day: i32, limit: usize) -> Result<us
             }
         }
         let gone = locked.iter().filter(|(_, event, _)| events.contains(event));
-        let deliveries: Vec<&str> = gone.map(|(id, ..)| &**id).collect();
-        let (ids, accounts): (Vec<&str>, Vec<&str>) =
-            events.iter().map(|(id, account)| (&**id, &**account)).unzip();
+        let deliveries: Vec<Id> = gone.map(|(id, ..)| *id).collect();
+        let (ids, accounts): (Vec<Id>, Vec<&str>) =
+            events.iter().map(|(id, account)| (*id, &**account)).unzip();
         for sql in statements::DELETE_DELIVERIES {
             sqlx::query(sql).bind(day).bind(&deliveries).execute(&mut *transaction).await?;
         }
@@ -127,10 +157,10 @@ async fn delete_events(database: &Database, day: i32, limit: usize) -> Result<us
 }
 
 /// An event's id and account.
-type EventKey = (String, String);
+type EventKey = (Id, String);
 
 /// Its id, its event, and whether it is pending.
-fn locked_delivery(row: &PgRow) -> Result<(String, EventKey, bool), Error> {
+fn locked_delivery(row: &PgRow) -> Result<(Id, EventKey, bool), Error> {
     let event = (row.try_get("event_id")?, row.try_get("account")?);
     Ok((row.try_get("id")?, event, row.try_get::<&str, _>("status")? == "pending"))
 }

@@ -1,6 +1,6 @@
 //! The statements that are other ones than SQLite's: those that know of days, and of rows by the thousand.
 
-use super::arrays::Kind::{self, Number, Text};
+use super::arrays::Kind::{self, Day, Id, Number, Text};
 use crate::sql;
 
 /// Rows of a table, written from arrays.
@@ -13,64 +13,84 @@ pub(super) struct Table {
     on_conflict: &'static str,
 }
 
-pub(super) const EVENT: Table = Table {
+const EVENT: Table = Table {
     name: "event",
     columns: sql::EVENT_COLUMNS,
-    kinds: &[Text, Text, Text, Number, Number, Text, Number],
+    kinds: &[Id, Text, Text, Number, Number, Text, Number, Day],
     key: "id, account, day",
     on_conflict: "DO NOTHING",
 };
 
-pub(super) const DELIVERY: Table = Table {
+const DELIVERY: Table = Table {
     name: "delivery",
     columns: sql::DELIVERY_COLUMNS,
     kinds: &[
-        Text, Text, Text, Text, Text, Number, Text, Text, Number, Number, Number, Number, Number,
-        Number,
+        Id, Id, Text, Text, Id, Number, Text, Text, Number, Number, Number, Number, Number, Day,
     ],
     key: "id, day",
     on_conflict: sql::UPDATE_DELIVERY,
 };
 
-pub(super) const ATTEMPT: Table = Table {
+const ATTEMPT: Table = Table {
     name: "attempt",
     columns: sql::ATTEMPT_COLUMNS,
     kinds: &[
-        Text, Number, Number, Number, Text, Text, Text, Text, Text, Number, Number, Text, Text,
-        Text, Number, Number, Number,
+        Id, Number, Number, Number, Text, Text, Text, Text, Text, Number, Number, Text, Text, Text,
+        Number, Number, Day,
     ],
     key: "delivery_id, number, day",
     on_conflict: "DO NOTHING",
 };
 
-/// Writes a batch: one statement, so one round trip and one transaction. Its values are the columns of the three tables,
-/// as arrays.
-pub(super) fn record() -> String {
+/// What is known of a batch's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Novelty {
+    /// They are new, but for the deliveries that are told apart. One that is there all the same is an error: not to look
+    /// for each row whether it is there saves a fifth of PostgreSQL's work.
+    New,
+    /// Any may be there already.
+    Unknown,
+}
+
+/// Writes a batch: one statement, so one round trip and one transaction. Its values are columns of [`RECORDED_ROWS`], as
+/// arrays.
+pub(super) fn record(novelty: Novelty) -> String {
     let mut bound = 0;
-    let [event, delivery, attempt] = [EVENT, DELIVERY, ATTEMPT].map(|table| {
-        let Table { name, columns, kinds, key, on_conflict } = table;
+    let new = novelty == Novelty::New;
+    let [event, first, delivery, attempt] =
+        [(EVENT, new), (DELIVERY, true), (DELIVERY, false), (ATTEMPT, new)]
+            .map(|(table, new)| table.insert(&mut bound, new));
+    format!("WITH e AS ({event}), f AS ({first}), d AS ({delivery}), a AS ({attempt}) SELECT 1")
+}
+
+/// What [`record`] writes: events, deliveries that are new, deliveries that may be there, attempts.
+pub(super) const RECORDED_ROWS: [Table; 4] = [EVENT, DELIVERY, DELIVERY, ATTEMPT];
+
+impl Table {
+    fn insert(&self, bound: &mut usize, new: bool) -> String {
+        let Self { name, columns, kinds, key, on_conflict } = self;
+        // `UNNEST` in the list, and not `FROM UNNEST(…, …)`, which copies each array into a store of its own first.
         let arrays: Vec<_> = kinds
             .iter()
             .map(|kind| {
-                bound += 1;
+                *bound += 1;
                 match kind {
-                    Text => format!("${bound}::TEXT[]"),
-                    Number => format!("${bound}::BIGINT[]"),
+                    Text => format!("UNNEST(${bound}::TEXT[])"),
+                    Number => format!("UNNEST(${bound}::BIGINT[])"),
+                    Id => format!("UNNEST(${bound}::UUID[])"),
+                    Day => format!("UNNEST(${bound}::INTEGER[])"),
                 }
             })
             .collect();
         let arrays = arrays.join(", ");
-        format!(
-            "INSERT INTO {name} ({columns}, day) SELECT * FROM UNNEST({arrays}) \
-             ON CONFLICT ({key}) {on_conflict}"
-        )
-    });
-    format!("WITH e AS ({event}), d AS ({delivery}), a AS ({attempt}) SELECT 1")
+        let insert = format!("INSERT INTO {name} ({columns}, day) SELECT {arrays}");
+        if new { insert } else { format!("{insert} ON CONFLICT ({key}) {on_conflict}") }
+    }
 }
 
 /// Of one day: the others are not looked at.
 pub(super) const RECORDED: &str =
-    "SELECT id, attempts, status FROM delivery WHERE day = $1 AND id = ANY($2)";
+    "SELECT id, attempts, status, reason FROM delivery WHERE day = $1 AND id = ANY($2)";
 
 /// The condition stands twice, as the row may have changed between being found and being locked.
 pub(super) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
@@ -78,16 +98,35 @@ pub(super) const CANCEL_PENDING: &str = "UPDATE delivery SET status = 'cancelled
      WHERE status = 'pending' AND (id, day) IN \
      (SELECT id, day FROM delivery WHERE status = 'pending' AND callback_id = $3 LIMIT $4)";
 
+pub(super) const CANCEL_DELIVERY: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 WHERE id = $3 AND day = $4 AND status = 'pending'";
+pub(super) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
+     next_attempt_at_ms = NULL, updated_at_ms = $2 \
+     WHERE status = 'pending' AND (id, day) IN \
+     (SELECT id, day FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5)";
+
+/// Of one day, as an event has a row for each that it was accepted on.
+pub(super) const COUNT_REPLAY: &str = "UPDATE event SET replays = replays + 1 \
+     WHERE id = $1 AND account = $2 AND day = $3 RETURNING replays";
+/// Deliveries are joined with the event of their own day.
+pub(super) const BY_DAY: sql::Parts =
+    sql::Parts { columns: ", day", joined_by: " AND event.day = found.day" };
+
 pub(super) const PARKED: &str = "SELECT delivery.id, event_id, event_name, delivery.account, callback_id, \
      generation, status, reason, next_attempt_at_ms, attempts, series_start, created_at_ms, updated_at_ms, \
-     time_ms, accepted_at_ms, variables \
+     time_ms, accepted_at_ms, variables, deliver_at_ms \
      FROM delivery JOIN event ON event.id = event_id AND event.account = delivery.account \
      AND event.day = delivery.day \
      WHERE callback_id = $1 AND reason = 'paused' ORDER BY created_at_ms, delivery.id LIMIT $2";
 
+/// See [`sql::RESUMED_WITH_PARKED`]: a callback's own id is a text.
+pub(super) const RESUMED_WITH_PARKED: &str = "FROM callback WHERE resumed_at_ms >= $1 AND paused = 0 \
+     AND disabled_reason IS NULL AND EXISTS (SELECT 1 FROM delivery \
+     WHERE delivery.callback_id = callback.id::UUID AND delivery.reason = 'paused')";
+
 /// See [`sql::LET_GO`].
 pub(super) const LET_GO: &str = "UPDATE delivery SET reason = NULL, next_attempt_at_ms = $1, updated_at_ms = $1 \
-     FROM UNNEST($2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) AS read (id, created_at_ms, updated_at_ms, day) \
+     FROM UNNEST($2::UUID[], $3::BIGINT[], $4::BIGINT[], $5::BIGINT[]) AS read (id, created_at_ms, updated_at_ms, day) \
      WHERE delivery.id = read.id AND delivery.day = read.day AND delivery.created_at_ms = read.created_at_ms \
      AND delivery.updated_at_ms = read.updated_at_ms AND delivery.reason = 'paused'";
 
@@ -103,7 +142,7 @@ pub(super) const DELETE_DELIVERIES: [&str; 2] = [
     "DELETE FROM delivery WHERE day = $1 AND id = ANY($2)",
 ];
 pub(super) const DELETE_EVENTS: &str = "DELETE FROM event WHERE day = $1 \
-     AND (id, account) IN (SELECT * FROM UNNEST($2::TEXT[], $3::TEXT[]))";
+     AND (id, account) IN (SELECT * FROM UNNEST($2::UUID[], $3::TEXT[]))";
 
 /// Days in the default partition that are over.
 pub(super) const STRAY_DAYS: &str =

@@ -11,33 +11,36 @@ use ringback_core::delivery::{
     Attempt, CancelReason, Delivery, DeliveryState, Response, SentRequest, WaitReason,
 };
 use ringback_core::retry::AttemptNumber;
-use ringback_core::{Event, Outcome};
+use ringback_core::{CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 
 use super::headers::{Known, pack, unpack};
-use super::{Bind, Columns, Row, id_text};
+use super::{Bind, Columns, Row};
 use crate::Error;
 use crate::port::{Parked, Recorded, RecordedState};
+use crate::replay::Replayable;
 
 pub(crate) fn event<R: Columns>(row: &R) -> Result<Event, Error> {
     let row = Row::of("event", row);
     Ok(Event {
-        id: row.parsed("id")?,
+        id: row.id("id", EventId::from_uuid)?,
         account: row.parsed("account")?,
         name: row.parsed("name")?,
         time: row.time("time_ms")?,
         accepted_at: row.time("accepted_at_ms")?,
+        deliver_at: row.optional_time("deliver_at_ms")?,
         variables: row.json("variables")?,
     })
 }
 
 /// The values of an event's row, in the order of [`crate::sql::EVENT_COLUMNS`].
 pub(crate) fn bind_event(values: &mut impl Bind, event: &Event) {
-    values.text(Some(id_text(event.id.uuid())));
+    values.id(event.id.uuid());
     values.text(Some(event.account.as_str()));
     values.text(Some(event.name.as_str()));
     values.number(Some(event.time.ms()));
     values.number(Some(event.accepted_at.ms()));
     values.text(Some(event.variables.to_json()));
+    values.number(event.deliver_at.map(Timestamp::ms));
 }
 
 /// Whether a state of a delivery may take the place of a recorded one: never one with fewer attempts, nor a pending one
@@ -51,11 +54,11 @@ pub(crate) fn replaces(new: &Delivery, recorded: &Delivery) -> bool {
 pub(crate) fn delivery<R: Columns>(row: &R) -> Result<Delivery, Error> {
     let row = Row::of("delivery", row);
     Ok(Delivery {
-        id: row.parsed("id")?,
-        event: row.parsed("event_id")?,
+        id: row.id("id", DeliveryId::from_uuid)?,
+        event: row.id("event_id", EventId::from_uuid)?,
         event_name: row.parsed("event_name")?,
         account: row.parsed("account")?,
-        callback: row.parsed("callback_id")?,
+        callback: row.id("callback_id", CallbackId::from_uuid)?,
         generation: row.number("generation")?,
         state: delivery_state(&row)?,
         attempts: row.number("attempts")?,
@@ -66,7 +69,7 @@ pub(crate) fn delivery<R: Columns>(row: &R) -> Result<Delivery, Error> {
 }
 
 fn delivery_state<R: Columns>(row: &Row<'_, R>) -> Result<DeliveryState, Error> {
-    Ok(match row.word("status", recorded_state_of)? {
+    Ok(match recorded_state(row)? {
         RecordedState::Pending => DeliveryState::Pending {
             next_attempt_at: row.time("next_attempt_at_ms")?,
             waits: match row.optional_text("reason")? {
@@ -76,7 +79,7 @@ fn delivery_state<R: Columns>(row: &Row<'_, R>) -> Result<DeliveryState, Error> 
         },
         RecordedState::Delivered => DeliveryState::Delivered,
         RecordedState::Exhausted => DeliveryState::Exhausted,
-        RecordedState::Cancelled => DeliveryState::Cancelled(row.word("reason", cancel_reason_of)?),
+        RecordedState::Cancelled(reason) => DeliveryState::Cancelled(reason),
     })
 }
 
@@ -89,11 +92,11 @@ pub(crate) fn bind_delivery(values: &mut impl Bind, delivery: &Delivery) {
         DeliveryState::Delivered | DeliveryState::Exhausted => (None, None),
         DeliveryState::Cancelled(reason) => (Some(reason.as_str()), None),
     };
-    values.text(Some(id_text(delivery.id.uuid())));
-    values.text(Some(id_text(delivery.event.uuid())));
+    values.id(delivery.id.uuid());
+    values.id(delivery.event.uuid());
     values.text(Some(delivery.event_name.as_str()));
     values.text(Some(delivery.account.as_str()));
-    values.text(Some(id_text(delivery.callback.uuid())));
+    values.id(delivery.callback.uuid());
     values.number(Some(delivery.generation.into()));
     values.text(Some(delivery.state.status()));
     values.text(reason);
@@ -107,24 +110,38 @@ pub(crate) fn bind_delivery(values: &mut impl Bind, delivery: &Delivery) {
 /// A row of [`crate::sql::PARKED`]: the delivery's, and what it does not say of the event.
 pub(crate) fn parked<R: Columns>(columns: &R) -> Result<Parked, Error> {
     let delivery = delivery(columns)?;
+    let event = event_of(&delivery, columns)?;
+    Ok(Parked { delivery, event: Arc::new(event) })
+}
+
+/// A row of [`crate::sql::replayable`]: likewise, if the event is still there.
+pub(crate) fn replayable<R: Columns>(columns: &R) -> Result<Replayable, Error> {
+    let delivery = delivery(columns)?;
+    let is_there = Row::of("event", columns).optional_time("accepted_at_ms")?.is_some();
+    let event = is_there.then(|| event_of(&delivery, columns)).transpose()?;
+    Ok(Replayable { delivery, event: event.map(Arc::new) })
+}
+
+/// A delivery's event, of whose row it says a part.
+fn event_of<R: Columns>(delivery: &Delivery, columns: &R) -> Result<Event, Error> {
     let row = Row::of("event", columns);
-    let event = Event {
+    Ok(Event {
         id: delivery.event,
         account: delivery.account.clone(),
         name: delivery.event_name.clone(),
         time: row.time("time_ms")?,
         accepted_at: row.time("accepted_at_ms")?,
+        deliver_at: row.optional_time("deliver_at_ms")?,
         variables: row.json("variables")?,
-    };
-    Ok(Parked { delivery, event: Arc::new(event) })
+    })
 }
 
 pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
     let row = Row::of("delivery", row);
     Ok(Recorded {
-        id: row.parsed("id")?,
+        id: row.id("id", DeliveryId::from_uuid)?,
         attempts: row.number("attempts")?,
-        state: row.word("status", recorded_state_of)?,
+        state: recorded_state(&row)?,
     })
 }
 
@@ -134,7 +151,7 @@ pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
     let started_at = row.time("started_at_ms")?;
     let headers = unpack(row.text("request_headers")?, Known { number, started_at });
     Ok(Attempt {
-        delivery: row.parsed("delivery_id")?,
+        delivery: row.id("delivery_id", DeliveryId::from_uuid)?,
         number,
         started_at,
         duration: Duration::from_millis(row.number("duration_ms")?),
@@ -202,7 +219,7 @@ pub(crate) fn bind_attempt(values: &mut impl Bind, attempt: &Attempt) {
     };
     let status = attempt.response.as_ref().map(|response| response.status).or(outcome_status);
     let request = &attempt.request;
-    values.text(Some(id_text(attempt.delivery.uuid())));
+    values.id(attempt.delivery.uuid());
     values.number(Some(attempt.number.get().into()));
     values.number(Some(attempt.started_at.ms()));
     values.number(Some(whole_ms(attempt.duration)));
@@ -248,16 +265,19 @@ pub(super) fn method_of(word: &str) -> Option<Method> {
 }
 
 pub(super) fn format_of(word: &str) -> Option<Format> {
-    [Format::Form, Format::Json].into_iter().find(|format| format.as_str() == word)
+    Format::of_word(word)
 }
 
-fn recorded_state_of(word: &str) -> Option<RecordedState> {
-    Some(match word {
+fn recorded_state<R: Columns>(row: &Row<'_, R>) -> Result<RecordedState, Error> {
+    Ok(match row.text("status")? {
         "pending" => RecordedState::Pending,
         "delivered" => RecordedState::Delivered,
         "exhausted" => RecordedState::Exhausted,
-        "cancelled" => RecordedState::Cancelled,
-        _ => return None,
+        "cancelled" => RecordedState::Cancelled(row.word("reason", cancel_reason_of)?),
+        other => {
+            let why = format_args!("`{other}` is not known here");
+            return Err(row.unreadable("status", why));
+        }
     })
 }
 
@@ -266,7 +286,5 @@ fn wait_reason_of(word: &str) -> Option<WaitReason> {
 }
 
 fn cancel_reason_of(word: &str) -> Option<CancelReason> {
-    [CancelReason::CallbackDisabled, CancelReason::CallbackDeleted]
-        .into_iter()
-        .find(|reason| reason.as_str() == word)
+    CancelReason::ALL.into_iter().find(|reason| reason.as_str() == word)
 }

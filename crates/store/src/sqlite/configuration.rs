@@ -145,7 +145,7 @@ impl Configuration {
     ///
     /// The new revision is told after COMMIT and before the next change begins: who hears of it finds the change, and
     /// revisions are told in their order.
-    async fn change(
+    pub(super) async fn change(
         &self,
         statements: impl FnOnce(Revision) -> Statements<Values> + Send,
     ) -> Result<bool, Error> {

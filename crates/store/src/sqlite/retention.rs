@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringback_core::delivery::{CancelReason, Delivery};
-use ringback_core::{CallbackId, Timestamp};
+use ringback_core::{Account, CallbackId, EventId, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use super::transaction;
 use super::values::Values;
 use crate::Error;
+use crate::port::DeliveryKey;
 use crate::sql::{self, Statement};
 
 /// Rows named in one statement.
@@ -50,6 +51,39 @@ pub(super) async fn cancel_pending(
         .bind(reason.as_str())
         .bind(now.ms())
         .bind(callback.to_string())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .execute(&mut *database.writer().await)
+        .await?;
+    Ok(usize::try_from(cancelled.rows_affected()).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn cancel_delivery(
+    database: &Database,
+    delivery: DeliveryKey,
+    reason: CancelReason,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let cancelled = sqlx::query(sql::CANCEL_DELIVERY)
+        .bind(reason.as_str())
+        .bind(now.ms())
+        .bind(delivery.id.to_string())
+        .execute(&mut *database.writer().await)
+        .await?;
+    Ok(cancelled.rows_affected() > 0)
+}
+
+pub(super) async fn cancel_event(
+    database: &Database,
+    (event, account): (EventId, Account),
+    reason: CancelReason,
+    now: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
+    let cancelled = sqlx::query(sql::CANCEL_EVENT)
+        .bind(reason.as_str())
+        .bind(now.ms())
+        .bind(event.to_string())
+        .bind(account.as_str())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .execute(&mut *database.writer().await)
         .await?;

@@ -2,8 +2,9 @@
 
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use uuid::Uuid;
 
-use crate::rows::{Bind, Columns};
+use crate::rows::{Bind, Columns, id_text};
 
 /// The values of a statement.
 #[derive(Default)]
@@ -18,6 +19,10 @@ impl Bind for Values {
     fn number(&mut self, value: Option<i64>) {
         sqlx::Arguments::add(&mut self.0, value).expect("SQLite takes any number");
     }
+
+    fn id(&mut self, value: Uuid) {
+        self.text(Some(id_text(value)));
+    }
 }
 
 /// The values of a statement of the group commit.
@@ -31,6 +36,10 @@ impl Bind for Row<'_, '_, '_> {
     fn number(&mut self, value: Option<i64>) {
         self.0.number(value);
     }
+
+    fn id(&mut self, value: Uuid) {
+        self.text(Some(id_text(value)));
+    }
 }
 
 impl Columns for SqliteRow {
@@ -40,5 +49,10 @@ impl Columns for SqliteRow {
 
     fn number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
         self.try_get(column)
+    }
+
+    fn id(&self, column: &str) -> Result<Uuid, sqlx::Error> {
+        let text: &str = self.try_get(column)?;
+        text.parse().map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))
     }
 }

@@ -39,7 +39,9 @@ struct Lately {
 
 #[derive(Debug)]
 struct Open {
+    /// When it last turned out to be in trouble.
     since: Timestamp,
+    opened_at: Timestamp,
     probes_failed: u32,
     /// A probe is under way.
     probing: bool,
@@ -94,8 +96,14 @@ pub(super) enum Verdict {
 /// What a verdict brought about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    Opened,
-    Closed,
+    Opened {
+        /// Among the last attempts.
+        failures: u32,
+    },
+    Closed {
+        /// Since when it was open.
+        since: Timestamp,
+    },
 }
 
 impl Machine {
@@ -144,17 +152,19 @@ impl Machine {
                 if !lately.takes(policy, verdict) {
                     return None;
                 }
-                self.turn_to(State::Open(Open { since: now, probes_failed: 0, probing: false }));
-                Some(Change::Opened)
+                let failures = u32::try_from(lately.failures).unwrap_or(u32::MAX);
+                self.turn_to(State::Open(Open::at(now)));
+                Some(Change::Opened { failures })
             }
-            State::Open(_) if verdict == Verdict::Alive => {
+            State::Open(Open { opened_at: since, .. }) if verdict == Verdict::Alive => {
+                let since = *since;
                 self.turn_to(State::default());
-                Some(Change::Closed)
+                Some(Change::Closed { since })
             }
             State::Open(open) => {
                 if ticket.role == Role::Probe {
                     let probes_failed = open.probes_failed.saturating_add(1);
-                    *open = Open { since: now, probes_failed, probing: false };
+                    *open = Open { opened_at: open.opened_at, probes_failed, ..Open::at(now) };
                 }
                 None
             }
@@ -214,6 +224,10 @@ impl Lately {
 }
 
 impl Open {
+    fn at(now: Timestamp) -> Self {
+        Self { since: now, opened_at: now, probes_failed: 0, probing: false }
+    }
+
     fn lasts(&self, policy: &CircuitPolicy) -> Duration {
         let factor = 1_u32.checked_shl(self.probes_failed).unwrap_or(OPEN_FACTOR_MAX);
         policy.open_for * factor.min(OPEN_FACTOR_MAX)

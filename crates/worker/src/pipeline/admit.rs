@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use ringback_core::Timestamp;
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{CancelReason, WaitReason};
-
 use ringback_core::rate;
+
 use super::Pipeline;
 use crate::circuit::{Asking, NotNow, Pass};
 use crate::directory::{Entry, Listing};
@@ -22,6 +23,8 @@ pub(super) enum Admission<'a> {
     Go { entry: &'a Entry, pass: Pass, place: Place },
     /// It comes back after a while.
     PutOff(WaitReason, Duration),
+    /// It comes back then: its event is to be delivered later.
+    Schedule(Timestamp),
     /// It is kept until its callback is resumed.
     Park,
     /// It is given up on.
@@ -36,6 +39,12 @@ impl Pipeline {
         };
         let callback = &entry.callback;
         let by_hand = job.target.is_by_hand();
+        // Whether its callback is paused is asked when its time has come.
+        if let Some(due) = job.scheduled_for(self.clock.now())
+            && callback.state.is_enabled()
+        {
+            return Admission::Schedule(due);
+        }
         match callback.state {
             CallbackState::Enabled => {}
             CallbackState::Disabled(_) => {

@@ -9,9 +9,10 @@ use ringback_core::dispatch::Novelty;
 use ringback_core::retry::{AttemptNumber, Position};
 use ringback_core::{Callback, Dispatch, Target};
 use ringback_runtime::Clock as _;
+use ringback_store::DeliveryKey;
 use ringback_testkit::{Answer, Behaviour, Received, builders};
 
-use crate::bench::{Bench, DEADLINE, delivery_of, is};
+use crate::bench::{Bench, DEADLINE, by_hand, delivery_of, is};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_comes_after_300_s_and_not_a_millisecond_before() {
@@ -208,4 +209,50 @@ async fn retry_waits_for_the_attempt_before_it_to_be_recorded() {
     };
     tokio::time::timeout(DEADLINE, is_gone).await.expect("all is acked");
     assert_eq!(bench.receiver.total(), 1, "the retry finds it delivered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cancelled_on_request_is_sent_only_if_somebody_asks_for_it_since() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Behaviour::status(500));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&event).await;
+    let id = delivery_of(&event, &callback);
+    let due = bench.wait_for_retry(id, 1).await;
+    let key = DeliveryKey { id, created_at: event.accepted_at };
+    let reason = CancelReason::Requested;
+    let cancelled = bench.ports.store.cancel_delivery(key, reason, bench.clock.now()).await;
+    assert!(cancelled.expect("written"));
+
+    bench.receiver.on("/a", Behaviour::status(204));
+    // The retry that waits, and an attempt that was asked for before: it waited for something.
+    bench.clock.advance_to(due + Duration::from_millis(20));
+    let before = by_hand(&event, &callback, 2);
+    bench.ports.broker.publish(vec![before]).await.expect("published");
+    // Another event that goes the same way after them.
+    let other = Arc::new(builders::event("COMMENT_CREATED"));
+    bench.publish(&other).await;
+    bench.wait_for(delivery_of(&other, &callback), is(DeliveryState::Delivered)).await;
+    assert_eq!(bench.receiver.total(), 2);
+    bench.wait_for(id, is(DeliveryState::Cancelled(reason))).await;
+
+    let since = by_hand(&event, &callback, 3);
+    bench.ports.broker.publish(vec![since]).await.expect("published");
+    let delivered = bench.wait_for(id, is(DeliveryState::Delivered)).await;
+    assert_eq!((delivered.attempts, bench.receiver.total()), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trial_is_tried_once_whatever_the_policy() {
+    let bench = Bench::start().await;
+    bench.receiver.on("/a", Behaviour::status(500));
+    let callback = bench.callback("/a").await;
+    let event = Arc::new(builders::event("COMMENT_CREATED"));
+    let target = Target { generation: Target::TRIAL, ..Target::first(callback.id) };
+    let trial = Dispatch::to_target(event.clone(), target);
+    bench.ports.broker.publish(vec![trial]).await.expect("published");
+    let spent = bench.wait_for(target.delivery(&event), is(DeliveryState::Exhausted)).await;
+    assert_eq!((spent.attempts, bench.receiver.total()), (1, 1));
+    assert_eq!(bench.ports.broker.depth().await.expect("asked").delayed, 0, "no retry waits");
 }

@@ -8,6 +8,8 @@ mod circuits;
 mod claims;
 mod deliveries;
 mod hand_over;
+mod operational;
 mod outages;
 mod ports;
+mod scheduled;
 mod stopping;

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_broker::{Broker, Consumer, Delayed, Depth, Message, PublishError, Receipt};
+use ringback_core::catalog::EventType;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::{
-    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, Timestamp,
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId,
+    EventName, ReplayId, Timestamp,
 };
 use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, RequestKey};
 use ringback_store::{
-    ApiKey, CallbackChange, CallbackQuery, Cursor, DeliveryKey, DeliveryQuery, EventQuery,
-    HistoryRecord, LiveAttempt, Page, Parked, Recorded, Revision, Store,
+    AccountSettings, ApiKey, CallbackChange, CallbackQuery, CatalogStore, Cursor, DeliveryKey, DeliveryQuery, EventQuery,
+    HistoryRecord, LiveAttempt, LoggedRequest, LoggedRequestQuery, Page, Parked, Recorded, Replay,
+    Replayable, Replays, Revision, Store,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -260,10 +263,10 @@ impl Idempotency for WatchedClaims {
         &self,
         callback: CallbackId,
         limit: RateLimit,
+        asking: Asking,
     ) -> Result<Admission, ringback_idempotency::Error> {
         self.answers("admit")?;
         let panics = *self.panics_for.lock().expect("whole") == Some(callback);
-        asking: Asking,
         assert!(!panics, "on purpose");
         self.inner.admit(callback, limit, asking).await
     }
@@ -306,6 +309,92 @@ impl WatchedStore {
 }
 
 type StoreResult<T> = Result<T, ringback_store::Error>;
+
+#[async_trait]
+impl Replays for WatchedStore {
+    async fn count_replay(&self, event: &Event) -> StoreResult<Option<u32>> {
+        self.inner.count_replay(event).await
+    }
+
+    async fn create_replay(&self, replay: &Replay) -> StoreResult<()> {
+        self.inner.create_replay(replay).await
+    }
+
+    async fn replay(&self, id: ReplayId) -> StoreResult<Option<Replay>> {
+        self.inner.replay(id).await
+    }
+
+    async fn replays(
+        &self,
+        account: Option<&Account>,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> StoreResult<Page<Replay>> {
+        self.inner.replays(account, limit, after).await
+    }
+
+    async fn take_replay(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> StoreResult<Option<Replay>> {
+        self.inner.take_replay(owner, now, until).await
+    }
+
+    async fn keep_replay(
+        &self,
+        replay: &Replay,
+        owner: &str,
+        until: Timestamp,
+    ) -> StoreResult<bool> {
+        self.inner.keep_replay(replay, owner, until).await
+    }
+
+    async fn release_replays(&self, owner: &str) -> StoreResult<()> {
+        self.inner.release_replays(owner).await
+    }
+
+    async fn cancel_replay(&self, id: ReplayId, now: Timestamp) -> StoreResult<bool> {
+        self.inner.cancel_replay(id, now).await
+    }
+
+    async fn replayable(&self, replay: &Replay, limit: usize) -> StoreResult<Vec<Replayable>> {
+        self.inner.replayable(replay, limit).await
+    }
+
+    async fn count_replayable(&self, replay: &Replay, max: usize) -> StoreResult<u64> {
+        self.inner.count_replayable(replay, max).await
+    }
+}
+
+#[async_trait]
+impl CatalogStore for WatchedStore {
+    async fn event_types(&self) -> StoreResult<Vec<EventType>> {
+        self.inner.event_types().await
+    }
+
+    async fn change_event_types(
+        &self,
+        put: &[EventType],
+        delete: &[EventName],
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        self.inner.change_event_types(put, delete, now).await
+    }
+
+    async fn account_settings(&self) -> StoreResult<Vec<AccountSettings>> {
+        self.inner.account_settings().await
+    }
+
+    async fn put_account_settings(
+        &self,
+        settings: &AccountSettings,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.inner.put_account_settings(settings, now).await
+    }
+}
 
 #[async_trait]
 impl Store for WatchedStore {
@@ -368,6 +457,19 @@ impl Store for WatchedStore {
         self.inner.api_keys().await
     }
 
+    async fn log_request(&self, request: &LoggedRequest) -> StoreResult<()> {
+        self.inner.log_request(request).await
+    }
+
+    async fn logged_requests(
+        &self,
+        query: &LoggedRequestQuery,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> StoreResult<Page<LoggedRequest>> {
+        self.inner.logged_requests(query, limit, after).await
+    }
+
     async fn record(&self, records: Vec<HistoryRecord>) -> StoreResult<()> {
         self.answers("record")?;
         if !records.iter().all(|record| self.takes(record)) {
@@ -385,6 +487,25 @@ impl Store for WatchedStore {
     ) -> StoreResult<usize> {
         self.answers("cancel_pending")?;
         self.inner.cancel_pending(callback, reason, now, limit).await
+    }
+
+    async fn cancel_delivery(
+        &self,
+        delivery: DeliveryKey,
+        reason: CancelReason,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        self.inner.cancel_delivery(delivery, reason, now).await
+    }
+
+    async fn cancel_event(
+        &self,
+        event: &Event,
+        reason: CancelReason,
+        now: Timestamp,
+        limit: usize,
+    ) -> StoreResult<usize> {
+        self.inner.cancel_event(event, reason, now, limit).await
     }
 
     async fn parked(&self, callback: CallbackId, limit: usize) -> StoreResult<Vec<Parked>> {

@@ -175,28 +175,31 @@ impl Gather for Delayed {
 
     fn take(&mut self, now: Timestamp) -> Option<(Outgoing, Vec<Ticket>)> {
         let mut bundle = Bundle::default();
-        let mut step = None;
+        let mut step: Option<(Wait, Timestamp)> = None;
+        let mut due_last = now;
         while !bundle.is_full()
             && let Some(first) = self.waiting.first_entry()
         {
             let due = first.key().0;
             let wait = ladder::wait(due, now);
-            // What the ladder can't hold to the end carries its due time: one for all.
-            let same = step.is_none_or(|(its_wait, its_due)| {
-                wait == its_wait && (due == its_due || !matches!(wait, Wait::Part(_)))
+            // What the ladder can't hold to the end carries its due time: one for all, the last one's.
+            let same = step.is_none_or(|(its_wait, due_first)| {
+                let together = due.since(due_first) < ladder::UNIT;
+                wait == its_wait && (together || !matches!(wait, Wait::Part(_)))
             });
             if !same {
                 break;
             }
             if bundle.add(first.remove()) {
-                step = Some((wait, due));
+                step.get_or_insert((wait, due));
+                due_last = due;
             }
         }
         if self.waiting.is_empty() {
             self.lingers_until = None;
         }
-        let (wait, due) = step?;
-        bundle.finish(|texts| self.message(wait, due, texts))
+        let (wait, _) = step?;
+        bundle.finish(|texts| self.message(wait, due_last, texts))
     }
 
     fn waiting(&self) -> Waiting {

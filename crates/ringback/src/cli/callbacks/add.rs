@@ -148,6 +148,9 @@ enum Method {
 enum Format {
     Form,
     Json,
+    #[value(name = "cloudevents")]
+    CloudEvents,
+    CongaSign,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -295,6 +298,8 @@ impl Format {
         match self {
             Self::Form => json!("form"),
             Self::Json => json!("json"),
+            Self::CloudEvents => json!("cloudevents"),
+            Self::CongaSign => json!("conga-sign"),
         }
     }
 }

@@ -73,6 +73,7 @@ fn waits_for(reason: &str) -> String {
             "the endpoint: it keeps failing, and is left alone for a while".to_owned()
         }
         "paused" => "its callback, which is paused".to_owned(),
+        "scheduled" => "the time that its event is to be delivered at".to_owned(),
         other => other.replace('_', " "),
     }
 }

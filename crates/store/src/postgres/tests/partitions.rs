@@ -9,6 +9,7 @@ use sqlx::{Connection as _, Row as _};
 use super::{Open, PATIENCE, PostgresHarness, until};
 use crate::conformance::{Harness as _, sample_history_at, sample_moment};
 use crate::postgres::partitions;
+use crate::postgres::values::Id;
 use crate::{DeliveryKey, EventQuery, HistoryRecord, Store as _};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -140,13 +141,9 @@ async fn delivery_that_becomes_pending_meanwhile_keeps_its_history() {
     let make_pending =
         "UPDATE delivery SET status = 'pending', next_attempt_at_ms = 1 WHERE id = $1";
     let mut by_hand = harness.database().connect().await.expect("connected");
-    sqlx::query(make_pending).bind(waits.to_string()).execute(&mut by_hand).await.expect("written");
+    sqlx::query(make_pending).bind(Id(waits.uuid())).execute(&mut by_hand).await.expect("written");
     let mut retry = by_hand.begin().await.expect("begun");
-    sqlx::query(make_pending)
-        .bind(retried.to_string())
-        .execute(&mut *retry)
-        .await
-        .expect("written");
+    sqlx::query(make_pending).bind(Id(retried.uuid())).execute(&mut *retry).await.expect("written");
 
     let store = harness.store();
     let deleting = store.delete_history(sample_moment(), 10);

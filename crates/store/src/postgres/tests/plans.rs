@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ringback_core::{Event, EventId};
 use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
 
 use super::PostgresHarness;
 use crate::conformance::{Harness as _, sample_callback, sample_history_at, sample_moment};
 use crate::postgres::statements;
-use crate::postgres::values::Values;
+use crate::postgres::values::{Id, Values};
 use crate::sql::{self, Statement};
 use crate::{Cursor, DeliveryQuery, EventQuery, HistoryRecord, StatusFilter};
 
@@ -114,7 +115,7 @@ async fn every_list_runs_along_an_index() {
 async fn what_is_recorded_is_looked_up_in_one_day_alone() {
     let harness = filled().await;
     let day = crate::postgres::partitions::day_of(sample_moment());
-    let values = Values::none().and(day).and(vec!["x".to_owned(), "y".to_owned()]);
+    let values = Values::none().and(day).and(vec![Id(Uuid::nil()), Id(Uuid::max())]);
     let plan = plan(&harness, statements::RECORDED, values).await;
     assert!(plan.contains("delivery_2026_01_02_pkey"), "{plan}");
     assert!(!plan.contains("2026_01_01") && !plan.contains("default"), "{plan}");
@@ -123,7 +124,7 @@ async fn what_is_recorded_is_looked_up_in_one_day_alone() {
 #[tokio::test]
 async fn single_rows_are_found_by_their_keys() {
     let harness = filled().await;
-    let id = EventId::from_uuid(uuid::Uuid::nil());
+    let id = EventId::from_uuid(Uuid::nil());
     let statement = sql::event::<Values>(id, None);
     let event = plan(&harness, &statement.sql, statement.values).await;
     assert!(event.contains("event_2026_01_02_pkey"), "{event}");
@@ -131,7 +132,7 @@ async fn single_rows_are_found_by_their_keys() {
     let statement = sql::deliveries::<Values>(&query, 50, None);
     let deliveries = plan(&harness, &statement.sql, statement.values).await;
     assert!(deliveries.contains("delivery_2026_01_02_event_id_idx"), "{deliveries}");
-    let values = Values::none().and("x").and(10_i64);
+    let values = Values::none().and(Id(Uuid::nil())).and(10_i64);
     let parked = plan(&harness, statements::PARKED, values).await;
     assert!(parked.contains("delivery_2026_01_02_callback_id_created_at_ms_idx1"), "{parked}");
     assert!(!parked.contains("Seq Scan on event_2026"), "{parked}");

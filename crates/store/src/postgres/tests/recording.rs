@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ringback_core::delivery::{Attempt, DeliveryState};
+use ringback_core::delivery::{Attempt, Delivery, DeliveryState, WaitReason};
 use ringback_core::{Event, Outcome};
 
 use super::{PostgresHarness, until};
@@ -98,6 +98,48 @@ async fn processes_that_record_the_same_do_not_stand_in_each_others_way() {
     }
 }
 
+/// How many recorders wrote last without looking whether the rows are there, and how many with.
+async fn recorders(harness: &PostgresHarness) -> (i64, i64) {
+    let recorders = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND query LIKE 'WITH e AS (%'";
+    let with = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND query LIKE 'WITH e AS (%ON CONFLICT (id, account, day)%'";
+    let (all, with) = (harness.number(recorders).await, harness.number(with).await);
+    (all - with, with)
+}
+
+#[tokio::test]
+async fn rows_are_taken_for_new_and_written_all_the_same_if_they_are_not() {
+    let harness = PostgresHarness::new().await;
+    let store = harness.store();
+    store.record(sample_history(1)).await.expect("recorded");
+    assert_eq!(recorders(&harness).await, (1, 0));
+
+    // It waits, without an attempt; its attempt comes together with something new.
+    let mut later = sample_history(2);
+    let Some(HistoryRecord::Delivery { delivery, .. }) = later.last() else {
+        panic!("the last one is a delivery");
+    };
+    let (next_attempt_at, waits) = (sample_moment(), Some(WaitReason::RateLimit));
+    let waiting = Delivery {
+        state: DeliveryState::Pending { next_attempt_at, waits },
+        attempts: 0,
+        ..(**delivery).clone()
+    };
+    let id = waiting.id;
+    let record = HistoryRecord::Delivery { delivery: Arc::new(waiting), attempt: None };
+    store.record(vec![record]).await.expect("recorded");
+    assert_eq!(recorders(&harness).await.1, 0, "a delivery without an attempt is told apart");
+    later.extend(sample_history(3));
+    store.record(later).await.expect("recorded");
+    assert_eq!(recorders(&harness).await.1, 1);
+    let read = store.delivery(id).await.expect("read").expect("it is there");
+    assert_eq!((read.state, read.attempts), (DeliveryState::Delivered, 1));
+    assert_eq!(store.attempts(id).await.expect("read").len(), 1);
+    let events = store.events(&EventQuery::default(), 10, None).await.expect("read");
+    assert_eq!(events.items.len(), 3);
+}
+
 /// More than one statement should hold.
 #[tokio::test]
 async fn large_events_are_recorded_in_several_batches() {
@@ -161,7 +203,7 @@ async fn change_goes_on_when_its_caller_goes_away() {
 async fn facts_say_what_an_operator_should_know() {
     let harness = PostgresHarness::new().await;
     let facts = harness.opened().store.facts().await.expect("read");
-    assert_eq!((facts.schema, facts.stray_events), (1, 0));
+    assert_eq!((facts.schema, facts.stray_events), (2, 0));
     assert_eq!((&*facts.fsync, &*facts.synchronous_commit), ("on", "on"));
     assert!(facts.connections_max > 0);
     let version = harness.number("SELECT current_setting('server_version_num')::BIGINT / 10000");

@@ -5,9 +5,10 @@ use ringback_sqlite::Database;
 use sqlx::Row as _;
 
 use super::{SqliteHarness, callback};
+use crate::conformance::sample_replay;
 use crate::sql;
 use crate::sqlite::values::Values;
-use crate::{Cursor, DeliveryQuery, EventQuery, StatusFilter};
+use crate::{Cursor, DeliveryQuery, EventQuery, Replay, StatusFilter};
 
 /// How SQLite goes about a query.
 async fn plan(database: &Database, sql: &str) -> String {
@@ -89,6 +90,29 @@ async fn retention_runs_along_indexes() {
         (&delete_attempts, "sqlite_autoindex_attempt_1"),
     ] {
         assert_runs_along(harness.database(), sql, index).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_cancelled_or_replayed_is_found_along_indexes() {
+    let harness = SqliteHarness::new().await;
+    assert_runs_along(harness.database(), sql::CANCEL_EVENT, "delivery_by_event").await;
+    // The few that are not finished may be sorted.
+    let free = plan(harness.database(), sql::FREE_REPLAY).await;
+    assert!(free.contains("replay_open"), "{free}");
+    for (change, index) in [
+        ((|_| {}) as fn(&mut Replay), "delivery_undelivered"),
+        (|job| job.filter.status = StatusFilter::Delivered, "delivery_by_time"),
+        (|job| job.filter.callback = Some(callback(1).id), "delivery_"),
+        (|job| job.filter.account = Some("acme".parse().expect("an account")), "delivery_"),
+    ] {
+        let mut job = sample_replay();
+        job.cursor = Some(cursor());
+        change(&mut job);
+        let statement = sql::replayable::<Values>(&job, 50, sql::Parts::default()).sql;
+        let (_, found) = statement.split_once("FROM (").expect("deliveries are found first");
+        let (found, _) = found.split_once(") AS found").expect("and joined then");
+        assert_runs_along(harness.database(), found, index).await;
     }
 }
 

@@ -44,7 +44,8 @@ fn attempts(
 fn opened(policy: &CircuitPolicy, now: Timestamp) -> Machine {
     let mut machine = Machine::default();
     let failures = "x".repeat(policy.failures.get() as usize);
-    assert_eq!(attempts(&mut machine, policy, now, &failures), Some(Change::Opened));
+    let change = attempts(&mut machine, policy, now, &failures);
+    assert_eq!(change, Some(Change::Opened { failures: policy.failures.get() }));
     machine
 }
 
@@ -73,7 +74,8 @@ fn opens_after_failures_in_a_row_or_three_of_four_among_the_last() {
         (3, "x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.x.", false),
     ] {
         let change = attempts(&mut Machine::default(), &policy(failures, 30), T0, outcomes);
-        assert_eq!(change, opens.then_some(Change::Opened), "{failures} failures, {outcomes}");
+        let opened = matches!(change, Some(Change::Opened { .. }));
+        assert_eq!(opened, opens, "{failures} failures, {outcomes}");
     }
 }
 
@@ -91,7 +93,7 @@ fn open_one_lets_nobody_through_before_its_time_and_then_one_at_a_time() {
     assert_eq!(machine.admit(&policy, Asking::InTurn, at(31)), Answer::Probing);
     assert_eq!(machine.state(&policy, at(31)), CircuitState::HalfOpen);
     let change = machine.verdict(&policy, probe, Verdict::Alive, at(32));
-    assert_eq!(change, Some(Change::Closed));
+    assert_eq!(change, Some(Change::Closed { since: at(0) }));
     assert_eq!(machine.state(&policy, at(32)), CircuitState::Closed);
     assert_eq!(attempts(&mut machine, &policy, at(33), "xx"), None, "it begins to count anew");
 }
@@ -114,7 +116,7 @@ fn time_doubles_while_probes_fail_up_to_ten_times() {
     assert_eq!(waits[39], 300);
     let probe = go(&mut machine, &policy, now + Duration::from_secs(300));
     machine.verdict(&policy, probe, Verdict::Alive, now);
-    assert_eq!(attempts(&mut machine, &policy, now, "xx"), Some(Change::Opened));
+    assert_eq!(attempts(&mut machine, &policy, now, "xx"), Some(Change::Opened { failures: 2 }));
     let answer = machine.admit(&policy, Asking::InTurn, now);
     assert_eq!(answer, Answer::Wait(Duration::from_secs(30)), "and begins again after a success");
 }
@@ -127,7 +129,10 @@ fn probe_without_a_verdict_makes_room_for_the_next() {
     assert_eq!(machine.admit(&policy, Asking::InTurn, at(30)), Answer::Probing);
     machine.no_verdict(probe);
     let next = go(&mut machine, &policy, at(30));
-    assert_eq!(machine.verdict(&policy, next, Verdict::Alive, at(30)), Some(Change::Closed));
+    assert_eq!(
+        machine.verdict(&policy, next, Verdict::Alive, at(30)),
+        Some(Change::Closed { since: at(0) })
+    );
 }
 
 #[test]
@@ -143,7 +148,7 @@ fn attempt_by_hand_passes_an_open_circuit_and_only_its_success_counts() {
     assert_eq!(by_hand(&mut machine, Verdict::Trouble), None);
     let answer = machine.admit(&policy, Asking::InTurn, at(1));
     assert_eq!(answer, Answer::Wait(Duration::from_secs(29)), "it is open as long as before");
-    assert_eq!(by_hand(&mut machine, Verdict::Alive), Some(Change::Closed));
+    assert_eq!(by_hand(&mut machine, Verdict::Alive), Some(Change::Closed { since: at(0) }));
 }
 
 #[test]
@@ -154,12 +159,15 @@ fn late_verdict_on_an_attempt_from_before_changes_nothing() {
     for _ in 0..4 {
         late.push(go(&mut machine, &policy, at(0)));
     }
-    assert_eq!(attempts(&mut machine, &policy, at(0), "xx"), Some(Change::Opened));
+    assert_eq!(attempts(&mut machine, &policy, at(0), "xx"), Some(Change::Opened { failures: 2 }));
     let last = late.pop().expect("four");
     assert_eq!(machine.verdict(&policy, last, Verdict::Alive, at(1)), None);
     assert_eq!(machine.state(&policy, at(1)), CircuitState::Open);
     let probe = go(&mut machine, &policy, at(30));
-    assert_eq!(machine.verdict(&policy, probe, Verdict::Alive, at(30)), Some(Change::Closed));
+    assert_eq!(
+        machine.verdict(&policy, probe, Verdict::Alive, at(30)),
+        Some(Change::Closed { since: at(0) })
+    );
     for ticket in late {
         assert_eq!(machine.verdict(&policy, ticket, Verdict::Trouble, at(31)), None);
     }
@@ -182,7 +190,7 @@ fn change_of_the_policy_counts_at_once() {
     let mut machine = Machine::default();
     assert_eq!(attempts(&mut machine, &policy(20, 30), at(0), "xxxxx.x"), None);
     let change = attempts(&mut machine, &policy(2, 30), at(0), "x");
-    assert_eq!(change, Some(Change::Opened), "fewer are enough now");
+    assert_eq!(change, Some(Change::Opened { failures: 7 }), "fewer are enough now");
 }
 
 #[test]

@@ -99,6 +99,29 @@ async fn delayed_ones_wait_a_moment_for_others_of_their_step() {
     assert_eq!(delayed.waiting(), Waiting::Nothing);
 }
 
+#[test]
+fn far_ones_of_one_step_share_a_message_that_is_due_with_the_last_of_them() {
+    let mut delayed = Delayed::new(&names(), Ids::new());
+    let mut waiters = Vec::new();
+    let year = NOW + Duration::from_secs(365 * 24 * 60 * 60);
+    for (text, ms) in [("b", 249), ("a", 0), ("c", 250)] {
+        let (part, waiter) = part(text);
+        delayed.push(vec![(year + Duration::from_millis(ms), part)]);
+        waiters.push(waiter);
+    }
+    let mut taken = Vec::new();
+    while let Some((message, _)) = delayed.take(NOW) {
+        let headers = message.properties.headers().clone().expect("it carries its time");
+        let due = headers.inner().get("x-ringback-due-ms").cloned();
+        taken.push((lines(&message), due));
+    }
+    let due = |ms| Some((year + Duration::from_millis(ms)).ms().into());
+    assert_eq!(
+        taken,
+        [(vec!["a".to_owned(), "b".to_owned()], due(249)), (vec!["c".to_owned()], due(250))]
+    );
+}
+
 proptest! {
     /// All go out, soonest first, and each waits at least as long as it has to, by its routing key.
     #[test]
