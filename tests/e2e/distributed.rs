@@ -3,8 +3,8 @@
 
 mod async_api;
 mod bad_settings;
-mod cloud_events;
 mod catalog;
+mod cloud_events;
 mod cluster;
 mod duplicates;
 mod fan_out;

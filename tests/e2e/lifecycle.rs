@@ -171,7 +171,7 @@ async fn process_works_with_as_many_threads_as_it_is_told() {
     let one = Ringback::start_with(|launch| launch.env("RINGBACK_THREADS", "1")).await;
     let many =
         Ringback::start_with(|launch| launch.env("RINGBACK_THREADS", MANY.to_string())).await;
-    assert!((1..FEW).contains(&worker_threads(&one)), "{}", worker_threads(&one));
+    assert!(worker_threads(&one) < FEW, "{}", worker_threads(&one));
     assert!((MANY..MANY + FEW).contains(&worker_threads(&many)), "{}", worker_threads(&many));
 }
 

@@ -19,7 +19,7 @@ mod operational;
 mod pausing;
 mod receivers;
 mod replay;
-mod stand_in;
 mod scheduled;
+mod stand_in;
 mod support;
 mod tls;

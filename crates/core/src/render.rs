@@ -34,10 +34,9 @@ pub fn body(format: Format, event: &Event) -> Body {
             Body { content_type: "application/x-www-form-urlencoded", text: form(event) }
         }
         Format::Json => Body { content_type: "application/json", text: json(event) },
-        Format::CloudEvents => Body {
-            content_type: "application/cloudevents+json",
-            text: cloud_events::text(event),
-        },
+        Format::CloudEvents => {
+            Body { content_type: "application/cloudevents+json", text: cloud_events::text(event) }
+        }
         Format::CongaSign => {
             Body { content_type: "application/json", text: conga_sign::text(event) }
         }

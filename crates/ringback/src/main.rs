@@ -64,12 +64,10 @@ fn main() -> ExitCode {
         }
     };
     raise_open_files_limit();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    match arguments.command.threads() {
-        Ok(Some(threads)) => _ = runtime.worker_threads(threads),
-        Ok(None) => {}
+    let mut runtime = match arguments.command.threads() {
+        Ok(threads) => runtime(threads),
         Err(error) => return Failure::Usage(error).report(),
-    }
+    };
     let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::Other(error.into()).report(),
@@ -106,6 +104,18 @@ impl Command {
             Self::Demo | Self::Operate(_) | Self::Client(_) => Ok(None),
         }
     }
+}
+
+/// What runs all tasks. A single thread needs no scheduler that others could take tasks from.
+fn runtime(threads: Option<usize>) -> tokio::runtime::Builder {
+    if threads == Some(1) {
+        return tokio::runtime::Builder::new_current_thread();
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        runtime.worker_threads(threads);
+    }
+    runtime
 }
 
 /// One for every two cores, and at least one. A role has others beside it; and on two cores an ingest and a worker of

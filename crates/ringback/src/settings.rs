@@ -64,7 +64,7 @@ pub(crate) struct Given {
     #[arg(long, env = "RINGBACK_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// Where people reach this instance, such as https://hooks.example.com [default: of `serve` and `dev`, what they listen on]
+    /// Where people reach this instance, such as `https://hooks.example.com` [default: of `serve` and `dev`, what they listen on]
     #[arg(long, env = "RINGBACK_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 

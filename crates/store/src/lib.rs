@@ -28,12 +28,12 @@ pub use catalog::{AccountSettings, CatalogStore, UnknownTypes};
 pub use error::{Cause, Error};
 pub use logged_request::LoggedRequest;
 pub use port::{
-    LOGGED_REQUESTS_KEPT,
-    CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, RecordedState,
-    Revision, Store,
+    CallbackChange, DeliveryKey, HistoryRecord, LOGGED_REQUESTS_KEPT, LiveAttempt, Parked,
+    Recorded, RecordedState, Revision, Store,
 };
 pub use query::{
-    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, LoggedRequestQuery, Page, StatusFilter,
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, LoggedRequestQuery, Page,
+    StatusFilter,
 };
 pub use replay::{Replay, ReplayFilter, ReplayStatus, Replayable, Replays};
 pub use seal::{InvalidMasterKey, MasterKey};

@@ -11,7 +11,10 @@ use tokio::sync::{broadcast, watch};
 
 use crate::catalog::CatalogStore;
 use crate::replay::Replays;
-use crate::{ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, Page};
+use crate::{
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
+    LoggedRequestQuery, Page,
+};
 
 /// How many requests to the log callback are kept of each account.
 pub const LOGGED_REQUESTS_KEPT: u32 = 1_000;

@@ -44,7 +44,8 @@ use crate::port::{
 };
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
+    LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use connection::Database;
@@ -241,9 +242,7 @@ impl Store for PostgresStore {
     async fn log_request(&self, request: &LoggedRequest) -> Result<(), Error> {
         let database = self.database.clone();
         let request = request.clone();
-        self.writes
-            .to_the_end(async move { logged_request::keep(&database, &request).await })
-            .await
+        self.writes.to_the_end(async move { logged_request::keep(&database, &request).await }).await
     }
 
     async fn logged_requests(
@@ -336,9 +335,9 @@ impl Store for PostgresStore {
     ) -> Result<bool, Error> {
         let database = self.database.clone();
         self.writes
-            .to_the_end(
-                async move { retention::cancel_delivery(&database, delivery, reason, now).await },
-            )
+            .to_the_end(async move {
+                retention::cancel_delivery(&database, delivery, reason, now).await
+            })
             .await
     }
 

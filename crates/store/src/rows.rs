@@ -7,8 +7,8 @@ mod configuration;
 mod headers;
 mod history;
 mod json;
-mod replays;
 mod logged_request;
+mod replays;
 
 use std::fmt;
 use std::str::FromStr;

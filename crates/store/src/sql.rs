@@ -9,9 +9,7 @@ use ringback_core::{Account, EventId, Timestamp};
 use uuid::Uuid;
 
 use crate::rows::Bind;
-use crate::{
-    CallbackQuery, Cursor, DeliveryQuery, EventQuery, LoggedRequestQuery, StatusFilter,
-};
+use crate::{CallbackQuery, Cursor, DeliveryQuery, EventQuery, LoggedRequestQuery, StatusFilter};
 
 pub(crate) use catalog::*;
 pub(crate) use replays::*;
@@ -45,8 +43,7 @@ pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason =
 pub(crate) const DELETE_CALLBACK: &str = "DELETE FROM callback WHERE id = $1";
 /// A registered callback has the same id each time it is made again, so it may have been deleted before. The row stays
 /// when it is made again: what changed is told in the order of revisions, so the deletion comes first.
-pub(crate) const REMEMBER_DELETED_CALLBACK: &str =
-    "INSERT INTO deleted_callback (id, revision, deleted_at_ms) VALUES ($1, $2, $3) \
+pub(crate) const REMEMBER_DELETED_CALLBACK: &str = "INSERT INTO deleted_callback (id, revision, deleted_at_ms) VALUES ($1, $2, $3) \
      ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, deleted_at_ms = excluded.deleted_at_ms";
 pub(crate) const DELETED_CALLBACKS_SINCE: &str =
     "SELECT id, revision FROM deleted_callback WHERE revision > $1";
@@ -82,7 +79,8 @@ pub(crate) const TRIM_LOGGED_REQUESTS_OF_NOBODY: &str =
 
 // History, written.
 
-pub(crate) const EVENT_COLUMNS: &str = "id, account, name, time_ms, accepted_at_ms, variables, deliver_at_ms";
+pub(crate) const EVENT_COLUMNS: &str =
+    "id, account, name, time_ms, accepted_at_ms, variables, deliver_at_ms";
 pub(crate) const INSERT_EVENT: &str = "INSERT INTO event (id, account, name, time_ms, accepted_at_ms, variables, deliver_at_ms) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id, account) DO NOTHING";
 
@@ -338,7 +336,8 @@ fn status_is(status: StatusFilter) -> &'static str {
 }
 
 pub(crate) fn recorded<B: Bind + Default>(ids: &[Arc<str>]) -> Statement<B> {
-    let mut statement = Statement::new("SELECT id, attempts, status, reason FROM delivery WHERE id IN ");
+    let mut statement =
+        Statement::new("SELECT id, attempts, status, reason FROM delivery WHERE id IN ");
     statement.texts(ids);
     statement
 }

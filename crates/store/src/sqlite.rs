@@ -29,7 +29,8 @@ use crate::port::{
 };
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
+    LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use recorder::Recorder;
@@ -141,9 +142,7 @@ impl Store for SqliteStore {
     async fn log_request(&self, request: &LoggedRequest) -> Result<(), Error> {
         let database = Arc::clone(&self.database);
         let request = request.clone();
-        self.writes
-            .to_the_end(async move { logged_request::keep(&database, &request).await })
-            .await
+        self.writes.to_the_end(async move { logged_request::keep(&database, &request).await }).await
     }
 
     async fn logged_requests(
@@ -236,9 +235,9 @@ impl Store for SqliteStore {
     ) -> Result<bool, Error> {
         let database = Arc::clone(&self.database);
         self.writes
-            .to_the_end(
-                async move { retention::cancel_delivery(&database, delivery, reason, now).await },
-            )
+            .to_the_end(async move {
+                retention::cancel_delivery(&database, delivery, reason, now).await
+            })
             .await
     }
 
@@ -249,8 +248,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         limit: usize,
     ) -> Result<usize, Error> {
-        let (database, event) =
-            (Arc::clone(&self.database), (event.id, event.account.clone()));
+        let (database, event) = (Arc::clone(&self.database), (event.id, event.account.clone()));
         self.writes
             .to_the_end(async move {
                 retention::cancel_event(&database, event, reason, now, limit).await

@@ -281,9 +281,7 @@ async fn authorization_takes_the_members_of_its_type_and_no_others() {
 #[tokio::test]
 async fn what_is_yet_to_come_is_refused_and_said_so() {
     let api = Api::start().await;
-    for (pointer, value) in [
-        ("/authorization/type", json!("oauth2")),
-    ] {
+    for (pointer, value) in [("/authorization/type", json!("oauth2"))] {
         let answer = api.call("POST", "/v1/callbacks", Some(with(pointer, value))).await;
         assert_eq!(answer.status, 422);
         assert!(answer.detail_at(pointer).contains("not available yet"), "{}", answer.json);

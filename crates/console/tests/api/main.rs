@@ -11,7 +11,7 @@ mod isolation;
 mod parked;
 mod pausing;
 mod recovery;
-mod registration;
 mod reference;
+mod registration;
 mod retries;
 mod sink;

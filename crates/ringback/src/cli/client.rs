@@ -168,11 +168,7 @@ impl Client {
         self.call(self.request(Method::POST, self.url(path))).await
     }
 
-    pub(super) async fn put(
-        &self,
-        path: &[&str],
-        body: &impl Serialize,
-    ) -> anyhow::Result<Answer> {
+    pub(super) async fn put(&self, path: &[&str], body: &impl Serialize) -> anyhow::Result<Answer> {
         self.call(with_json(self.request(Method::PUT, self.url(path)), body)?).await
     }
 

@@ -11,14 +11,14 @@ use ringback_core::catalog::EventType;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::{
-    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId,
-    EventName, ReplayId, Timestamp,
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, EventName,
+    ReplayId, Timestamp,
 };
 use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, RequestKey};
 use ringback_store::{
-    AccountSettings, ApiKey, CallbackChange, CallbackQuery, CatalogStore, Cursor, DeliveryKey, DeliveryQuery, EventQuery,
-    HistoryRecord, LiveAttempt, LoggedRequest, LoggedRequestQuery, Page, Parked, Recorded, Replay,
-    Replayable, Replays, Revision, Store,
+    AccountSettings, ApiKey, CallbackChange, CallbackQuery, CatalogStore, Cursor, DeliveryKey,
+    DeliveryQuery, EventQuery, HistoryRecord, LiveAttempt, LoggedRequest, LoggedRequestQuery, Page,
+    Parked, Recorded, Replay, Replayable, Replays, Revision, Store,
 };
 use tokio::sync::{broadcast, watch};
 
