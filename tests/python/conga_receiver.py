@@ -24,5 +24,5 @@ def listener():
 
 
 server = make_server("127.0.0.1", 0, app)
-print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+print(f"listening on http://127.0.0.1:{server.server_port}/listener", flush=True)
 server.serve_forever()

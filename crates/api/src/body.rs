@@ -58,6 +58,13 @@ where
         if request.body().is_end_stream() {
             return Ok(Self(T::default()));
         }
+        // A body in chunks says only at its end that there was none.
+        let (head, body) = request.into_parts();
+        let bytes = read_body(&head.headers, body, BODY_BYTES_MAX).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let request = Request::from_parts(head, Body::from(bytes));
         JsonBody::from_request(request, state).await.map(|JsonBody(body)| Self(body))
     }
 }

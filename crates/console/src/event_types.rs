@@ -10,7 +10,7 @@ use ringback_api::{
     require_json,
 };
 use ringback_core::catalog::{Catalog, EventType, Origin};
-use ringback_core::{EventName, Timestamp};
+use ringback_core::{EventName, Timestamp, operational};
 use ringback_store::{CallbackChange, Cursor, Page, Revision};
 
 use crate::state::Console;
@@ -20,6 +20,8 @@ use crate::wire::event_type::{
 
 /// The largest catalog that is imported: 4 MiB.
 const CATALOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What is said of a name that only Ringback may give.
+const ITS_OWN: &str = "names that begin with `ringback.` are Ringback's own";
 /// How many callbacks an answer names.
 const NAMED_MAX: usize = 10;
 
@@ -91,6 +93,9 @@ pub(crate) async fn put(
 ) -> Result<(StatusCode, Json<EventTypeAnswer>), Problem> {
     caller.require_instance()?;
     let kind = settings.of_name(&name).map_err(Problem::invalid)?;
+    if operational::is_reserved(&name) {
+        return Err(Problem::invalid(vec![FieldError::new("/name", ITS_OWN)]));
+    }
     let before = catalog(&console).await?;
     let origin_before = before.get(&name).map(|(_, origin)| origin);
     let own = before.iter().filter(|(_, origin)| *origin != Origin::BuiltIn).count();
@@ -176,6 +181,10 @@ pub(crate) async fn import(
     for _ in 0..TRIES {
         let own = console.store.event_types().await?;
         let import = Import::of(&types, own);
+        if let Some(kind) = import.put.iter().find(|kind| operational::is_reserved(&kind.name)) {
+            let detail = format!("`{}`: {ITS_OWN}", kind.name);
+            return Err(Problem::invalid(vec![FieldError::new("/event_types", detail)]));
+        }
         nobody_names(&console, &import.vanishing).await?;
         let now = console.clock.now();
         if console.store.change_event_types(&import.put, &import.removed, now).await? {

@@ -68,6 +68,9 @@ pub(crate) async fn show(
 fn account(caller: &Caller, mut query: Query) -> Result<Account, Problem> {
     let named = query.take::<Account>("account")?;
     query.end()?;
+    if named.as_ref().is_some_and(Account::is_reserved) {
+        return Err(Problem::malformed("account: this one is Ringback's own"));
+    }
     caller.account_for(named)?.ok_or_else(|| {
         Problem::malformed(
             "this is an instance key, and a registration is an account's: name it, ?account=…, or use its key",

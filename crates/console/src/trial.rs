@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 ///
 /// Variables that are not given are the examples of the event's type, if it is known. It goes the way of every event, and
 /// is in the history as they are; but it is tried once, and never again by itself. The rate limit and the circuit hold for
-/// it as well. An instance callback gets it as an event of account `_ringback`.
+/// it as well, and a pause does not: who has paused a callback wants to try it before it is resumed. An instance callback gets it as an event of account `_ringback`.
 #[utoipa::path(
     post, path = "/v1/callbacks/{id}/test", tag = "callbacks",
     params(("id" = String, Path, format = "uuid")),
@@ -49,14 +49,8 @@ pub(crate) async fn test(
     OptionalJsonBody(wanted): OptionalJsonBody<TestEvent>,
 ) -> Result<(StatusCode, Json<TestAnswer>), Problem> {
     let callback = own(&console, &caller, id).await?;
-    match callback.state {
-        CallbackState::Enabled => {}
-        CallbackState::Paused => {
-            return Err(Problem::conflict("it is paused: resume it first"));
-        }
-        CallbackState::Disabled(_) => {
-            return Err(Problem::conflict("it is disabled: enable it first"));
-        }
+    if let CallbackState::Disabled(_) = callback.state {
+        return Err(Problem::conflict("it is disabled: enable it first"));
     }
     let event = Arc::new(event(&console, &callback, &wanted).await?);
     let target = Target { generation: Target::TRIAL, ..Target::first(callback.id) };

@@ -108,14 +108,15 @@ impl Delivery {
     /// The attempt that somebody asks for: it begins a series.
     ///
     /// A delivery that was settled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
-    /// was cancelled, should it be handed out again after a crash. One that was cancelled on request leaves out a number,
-    /// so that what was on its way then, which may have been asked for as well, is told from what is asked for now.
+    /// was cancelled, should it be handed out again after a crash. One that was cancelled on request leaves out two
+    /// numbers: of what was on its way then, which may have been asked for as well, and of the retry that it may lead to
+    /// yet. What is asked for now is told from both.
     #[must_use]
     pub fn position_by_hand(&self) -> Position {
         let next = self.next_position().attempt;
         let attempt = match self.state {
             DeliveryState::Pending { .. } => next,
-            DeliveryState::Cancelled(CancelReason::Requested) => next.saturating_add(1),
+            DeliveryState::Cancelled(CancelReason::Requested) => next.saturating_add(2),
             DeliveryState::Delivered | DeliveryState::Exhausted | DeliveryState::Cancelled(_) => {
                 next.max(AttemptNumber::MIN.saturating_add(1))
             }

@@ -65,7 +65,7 @@ impl EventFilter {
 
     /// Whether an event of this name passes.
     ///
-    /// Ringback's own events ([`operational`](crate::operational)) pass where they are asked for alone: by name, or by a
+    /// Ringback's own events ([`operational`]) pass where they are asked for alone: by name, or by a
     /// prefix that begins as they do. Who wants everything wants everything of his producers.
     #[must_use]
     pub fn matches(&self, name: &EventName) -> bool {

@@ -75,6 +75,14 @@ pub enum Happening<'a> {
     },
 }
 
+/// The names of all operational events.
+pub const NAMES: [&str; 4] = [
+    "ringback.callback.disabled",
+    "ringback.delivery.exhausted",
+    "ringback.circuit.opened",
+    "ringback.circuit.closed",
+];
+
 /// Whether only Ringback itself may give an event this name.
 #[must_use]
 pub fn is_reserved(name: &EventName) -> bool {
@@ -114,10 +122,10 @@ impl Happening<'_> {
 
     const fn kind(&self) -> &'static str {
         match self {
-            Self::CallbackDisabled { .. } => "ringback.callback.disabled",
-            Self::DeliveryExhausted { .. } => "ringback.delivery.exhausted",
-            Self::CircuitOpened { .. } => "ringback.circuit.opened",
-            Self::CircuitClosed { .. } => "ringback.circuit.closed",
+            Self::CallbackDisabled { .. } => NAMES[0],
+            Self::DeliveryExhausted { .. } => NAMES[1],
+            Self::CircuitOpened { .. } => NAMES[2],
+            Self::CircuitClosed { .. } => NAMES[3],
         }
     }
 

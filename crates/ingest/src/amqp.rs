@@ -159,7 +159,9 @@ fn kind_of(incoming: &Incoming) -> Result<Kind, Rejection> {
     if essence.eq_ignore_ascii_case("application/cloudevents+json") {
         return Ok(Kind::CloudEvent);
     }
-    let is_binary = !incoming.cloud_event.is_empty();
+    // One of them is enough to tell what was meant: other headers of producers may begin like these.
+    let required = ["specversion", "type", "source", "id"];
+    let is_binary = incoming.cloud_event.iter().any(|(name, _)| required.contains(&name.as_str()));
     let built_upon_json = is_binary && cloud_event::is_json(essence);
     if !is_json(essence) && !built_upon_json {
         let detail = format!(

@@ -74,7 +74,10 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 /// Prints each request and answers 204.
 fn receiver() -> Router {
-    Router::new().route("/dev/receiver", any(receive)).route("/dev/receiver/{*path}", any(receive))
+    Router::new()
+        .route("/dev/receiver", any(receive))
+        .route("/dev/receiver/", any(receive))
+        .route("/dev/receiver/{*path}", any(receive))
 }
 
 async fn receive(request: Request) -> StatusCode {

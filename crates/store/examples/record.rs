@@ -186,7 +186,11 @@ fn records(number: u64) -> [HistoryRecord; 2] {
     };
     [
         HistoryRecord::Event(Arc::new(event)),
-        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: Some(Arc::new(attempt)) },
+        HistoryRecord::Delivery {
+            delivery: Arc::new(delivery),
+            attempt: Some(Arc::new(attempt)),
+            first: true,
+        },
     ]
 }
 

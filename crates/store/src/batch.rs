@@ -28,7 +28,8 @@ pub(crate) struct Handed {
 /// The rows of a batch. Of several states of one delivery there is the last: a statement may touch a row once only.
 pub(crate) struct Rows<'a> {
     pub(crate) events: Vec<&'a Event>,
-    pub(crate) deliveries: Vec<&'a Delivery>,
+    /// Each with whether it is likely to be new.
+    pub(crate) deliveries: Vec<(&'a Delivery, bool)>,
     /// Each with its delivery.
     pub(crate) attempts: Vec<(&'a Delivery, &'a Attempt)>,
 }
@@ -40,14 +41,15 @@ impl<'a> Rows<'a> {
         for record in batch.iter().flat_map(|handed| &handed.records) {
             match record {
                 HistoryRecord::Event(event) => rows.events.push(event),
-                HistoryRecord::Delivery { delivery, attempt } => {
+                HistoryRecord::Delivery { delivery, attempt, first } => {
                     match places.entry(delivery.id) {
                         Entry::Vacant(place) => {
                             place.insert(rows.deliveries.len());
-                            rows.deliveries.push(delivery);
+                            rows.deliveries.push((delivery, *first));
                         }
                         Entry::Occupied(place) => {
-                            let last = &mut rows.deliveries[*place.get()];
+                            // One row for all that is recorded of it here: new if the first of them is.
+                            let (last, _) = &mut rows.deliveries[*place.get()];
                             if rows::replaces(delivery, last) {
                                 *last = delivery;
                             }
@@ -64,7 +66,7 @@ impl<'a> Rows<'a> {
 /// Shows attempts that are durable to those who watch.
 pub(crate) fn show(records: Vec<HistoryRecord>, live: &broadcast::Sender<Arc<LiveAttempt>>) {
     for record in records {
-        if let HistoryRecord::Delivery { delivery, attempt: Some(attempt) } = record {
+        if let HistoryRecord::Delivery { delivery, attempt: Some(attempt), .. } = record {
             // The last listener may just have gone.
             let _ = live.send(Arc::new(LiveAttempt { delivery, attempt }));
         }

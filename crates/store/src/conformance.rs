@@ -94,6 +94,7 @@ macro_rules! store_conformance {
             retention_keeps_what_is_pending_and_is_not_stopped_by_it,
             logged_request_comes_back_with_every_field,
             last_logged_requests_of_each_account_are_kept,
+            retention_deletes_old_logged_requests,
             ready_store_says_so,
         }
     };

@@ -313,6 +313,9 @@ pub enum HistoryRecord {
         delivery: Arc<Delivery>,
         /// The attempt that led there.
         attempt: Option<Arc<Attempt>>,
+        /// Whether nothing of the delivery was recorded before, as far as is known. It may be wrong: it only spares the
+        /// store a look.
+        first: bool,
     },
 }
 

@@ -159,6 +159,12 @@ pub(crate) const DELETABLE_EVENTS: &str = "SELECT id, account FROM event WHERE a
      AND delivery.account = event.account AND delivery.status = 'pending') \
      ORDER BY accepted_at_ms, id LIMIT $2";
 
+/// What goes with the history of its time: requests to the log callback, and replays that ended.
+pub(crate) const DELETE_OLD: [&str; 2] = [
+    "DELETE FROM logged_request WHERE received_at_ms < $1",
+    "DELETE FROM replay WHERE finished_at_ms < $1",
+];
+
 /// A statement with its values.
 pub(crate) struct Statement<B> {
     /// The text.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ringback_broker::{Message, Receipt};
-use ringback_core::Targets;
+use ringback_core::{Target, Targets};
 use ringback_idempotency::{AttemptKey, Fence};
 use ringback_store::HistoryRecord;
 
@@ -79,12 +79,15 @@ impl Hold {
     }
 }
 
-/// The events of a message that nobody has resolved yet, for the history.
+/// The events of a message that are not in the history yet: nobody has resolved them, or they try a callback out.
 pub(crate) fn new_events(message: &Message) -> Vec<HistoryRecord> {
     message
         .dispatches
         .iter()
-        .filter(|dispatch| dispatch.targets == Targets::Matching)
+        .filter(|dispatch| match &dispatch.targets {
+            Targets::Matching => true,
+            Targets::These(targets) => targets.iter().any(Target::is_trial),
+        })
         .map(|dispatch| HistoryRecord::Event(dispatch.event.clone()))
         .collect()
 }

@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) claim: Option<(Fence, Timestamp)>,
     /// Keeps its message from being acked; none: its message needs it no more.
     pub(crate) hold: Option<Hold>,
+    /// Its attempt takes long, so the history shows it as under way.
+    pub(crate) is_slow: bool,
     /// Its dispatch's place in the worker, shared with the dispatch's other targets.
     pub(crate) _place: Arc<Option<Room>>,
 }
@@ -152,7 +154,11 @@ impl Job {
             created_at: self.event.accepted_at,
             updated_at: now,
         };
-        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: attempt.map(Arc::new) }
+        // Put off, it was recorded as waiting, and one that takes long as under way.
+        let is_shown = self.target.deferrals > 0 || self.is_slow;
+        let first = self.novelty == Novelty::New && attempts == 1 && !is_shown;
+        let attempt = attempt.map(Arc::new);
+        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first }
     }
 
     /// An attempt that ended before anything was sent, because the event's variables make no URL that may be used.

@@ -188,6 +188,7 @@ impl Pipeline {
                 novelty,
                 claim: None,
                 hold: None,
+                is_slow: false,
                 _place: place.clone(),
             }));
         }
@@ -278,10 +279,12 @@ impl Pipeline {
                 drop(place);
                 let now = self.clock.now();
                 let turn = pass.report(&entry.callback, &job.event, &attempt.outcome, now);
-                if let Some(turn) = turn {
-                    self.tell_turn(&entry.callback, turn, listing).await?;
+                self.settle(job, &entry.callback, attempt, listing).await?;
+                // After the attempt is recorded: it must not be made again for want of a queue to tell this on.
+                match turn {
+                    Some(turn) => self.tell_turn(&entry.callback, turn, listing).await,
+                    None => Ok(()),
                 }
-                self.settle(job, &entry.callback, attempt, listing).await
             }
             Admission::PutOff(waits, wait) => self.put_off(job, waits, wait).await,
             Admission::Schedule(due) => self.put_off_until(job, WaitReason::Scheduled, due).await,

@@ -69,7 +69,7 @@ fn section(kind: &EventType, origin: Origin) -> Markup {
             } @else {
                 (table(kind))
             }
-            @for format in Format::ALL { (example(kind, format)) }
+            @for format in formats(kind) { (example(kind, format)) }
         }
     }
 }
@@ -114,6 +114,12 @@ fn row(variable: &Variable) -> Markup {
 }
 
 /// What a receiver gets, made as it is made for a receiver.
+/// Those that carry what there is of a type: Conga Sign's has a place for what names a package, and for little else.
+fn formats(kind: &EventType) -> impl Iterator<Item = Format> {
+    let is_of_packages = kind.variables.iter().any(|variable| variable.name == "packageId");
+    Format::ALL.into_iter().filter(move |format| *format != Format::CongaSign || is_of_packages)
+}
+
 fn example(kind: &EventType, format: Format) -> Markup {
     let body = render::body(format, &sample(kind));
     html! {

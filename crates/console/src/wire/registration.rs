@@ -146,7 +146,10 @@ impl Registration {
         }
         let mut errors = Vec::new();
         if self.callback_url.is_none() {
-            errors.push(FieldError::new("/callbackUrl", "is required; empty: it is disabled"));
+            errors.push(FieldError::new(
+                "/callbackUrl",
+                "is required; an empty one disables the callback",
+            ));
         }
         settings.authorization = self.authorization(&mut errors);
         let applied = rules.apply(&settings, base);

@@ -136,8 +136,11 @@ impl ReplayRequest {
             since: parsed(since.as_deref(), "/filter/since", &mut errors),
             until: parsed(until.as_deref(), "/filter/until", &mut errors),
         };
-        if filter.since.is_some_and(|since| since > now) {
-            errors.push(FieldError::new("/filter/since", "a moment that is not to come yet"));
+        if let Some(since) = filter.since
+            && since > now
+        {
+            let detail = format!("{since} is yet to come: it is {now} (UTC)");
+            errors.push(FieldError::new("/filter/since", detail));
         } else if let (Some(since), Some(until)) = (filter.since, filter.until)
             && until <= since
         {

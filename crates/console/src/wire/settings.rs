@@ -16,7 +16,7 @@ use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::signature::SigningSecret;
 use ringback_core::template::UrlTemplate;
-use ringback_core::{Account, CallbackId, Timestamp};
+use ringback_core::{Account, CallbackId, Timestamp, operational};
 
 use super::authorization::authorization;
 use super::callback::{CallbackSettings, RetrySettings, Seconds};
@@ -216,6 +216,18 @@ fn headers(settings: &CallbackSettings, errors: &mut Errors) -> Headers {
 }
 
 fn events(patterns: &[String], errors: &mut Errors) -> Option<EventFilter> {
+    // A slip in such a name would never be heard of.
+    for (index, pattern) in patterns.iter().enumerate() {
+        let is_own = pattern.starts_with(operational::NAME_PREFIX) && !pattern.ends_with('*');
+        if is_own && !operational::NAMES.contains(&pattern.as_str()) {
+            let known = operational::NAMES.join(", ");
+            errors.say(
+                format!("/events/{index}"),
+                format!("no event has this name; there are {known}"),
+            );
+            return None;
+        }
+    }
     match EventFilter::parse(patterns) {
         Ok(filter) => Some(filter),
         Err(error @ (InvalidFilter::Empty | InvalidFilter::TooMany)) => {

@@ -178,7 +178,7 @@ impl Answer {
 pub(crate) fn record(event: &Event, callback: &Callback, state: DeliveryState) -> HistoryRecord {
     let delivery = delivery(event, callback, state, 1);
     let attempt = Some(Arc::new(attempt(delivery.id)));
-    HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt }
+    HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first: false }
 }
 
 pub(crate) fn delivery(

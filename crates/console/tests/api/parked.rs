@@ -171,7 +171,7 @@ fn now(paused: &Paused) -> Timestamp {
 }
 
 fn record(delivery: &Delivery) -> HistoryRecord {
-    HistoryRecord::Delivery { delivery: Arc::new(delivery.clone()), attempt: None }
+    HistoryRecord::Delivery { delivery: Arc::new(delivery.clone()), attempt: None, first: false }
 }
 
 #[tokio::test]

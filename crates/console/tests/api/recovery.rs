@@ -229,7 +229,11 @@ async fn kept(api: &Api, to: &Callback, state: DeliveryState, ms: u64) -> (Event
     let mut event = builders::event("A");
     event.accepted_at = builders::MADE_AT - Duration::from_secs(1) + Duration::from_millis(ms);
     let delivery = harness::delivery(&event, to, state, 1);
-    let record = HistoryRecord::Delivery { delivery: Arc::new(delivery.clone()), attempt: None };
+    let record = HistoryRecord::Delivery {
+        delivery: Arc::new(delivery.clone()),
+        attempt: None,
+        first: false,
+    };
     let records = vec![HistoryRecord::Event(event.clone().into()), record];
     api.store.record(records).await.expect("recorded");
     (event, delivery)
@@ -323,7 +327,7 @@ async fn bulk_replay_of_what_is_delivered_makes_new_deliveries_and_the_same_ones
     again.store.create_callback(&to).await.expect("written");
     let records = vec![
         HistoryRecord::Event(event.clone().into()),
-        HistoryRecord::Delivery { delivery: Arc::new(delivered), attempt: None },
+        HistoryRecord::Delivery { delivery: Arc::new(delivered), attempt: None, first: false },
     ];
     again.store.record(records).await.expect("recorded");
     again.store.create_replay(&job).await.expect("written");
@@ -347,7 +351,7 @@ async fn bulk_replay_skips_what_can_not_be_delivered_again() {
     let mut trial = harness::delivery(&builders::event("A"), &own, DeliveryState::Exhausted, 1);
     trial.generation = Target::TRIAL;
     trial.created_at = builders::MADE_AT - Duration::from_secs(1);
-    let record = HistoryRecord::Delivery { delivery: Arc::new(trial), attempt: None };
+    let record = HistoryRecord::Delivery { delivery: Arc::new(trial), attempt: None, first: false };
     api.store.record(vec![record]).await.expect("recorded");
     let key = api.account_key(account.as_str()).await;
     let _working = Working::start(&api);
@@ -387,7 +391,8 @@ async fn trial_goes_to_its_callback_alone_and_its_attempt_is_the_answer() {
             let delivery = delivery.id;
             Arc::new(ringback_core::delivery::Attempt { delivery, ..(*it).clone() })
         });
-        let record = HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt };
+        let record =
+            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first: false };
         api.store.record(vec![record]).await.expect("recorded");
     };
     let (answer, ()) = tokio::join!(api.call("POST", &path, Some(body)), worker);
@@ -425,12 +430,6 @@ async fn callback_that_takes_nothing_now_can_not_be_tried_out() {
     assert_eq!(api.call_as(&other, "POST", &test, None).await.status, 404);
     let bad = api.call("POST", &test, Some(json!({ "event": "a b" }))).await;
     assert_eq!((bad.status, bad.pointers()), (422, vec!["/event"]));
-    api.call("POST", &format!("{path}/pause"), None).await;
-    let paused = api.call("POST", &test, None).await;
-    assert_eq!(
-        (paused.status, &paused.json["detail"]),
-        (409, &json!("it is paused: resume it first"))
-    );
     api.call("PATCH", &path, Some(json!({ "enabled": false }))).await;
     let disabled = api.call("POST", &test, None).await;
     assert_eq!(disabled.json["detail"], "it is disabled: enable it first");

@@ -48,7 +48,8 @@ async fn delivery_without_attempts_goes_on_with_the_right_number() {
         let event = builders::event("A");
         let delivery = harness::delivery(&event, &callback, state, 0);
         let id = delivery.id;
-        let delivery = HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: None };
+        let delivery =
+            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: None, first: false };
         api.store
             .record(vec![HistoryRecord::Event(event.into()), delivery])
             .await
@@ -88,7 +89,8 @@ async fn what_can_not_be_retried_is_409_and_says_why() {
     let delivery =
         harness::delivery(&forgotten, &api.stored(&made).await, DeliveryState::Exhausted, 1);
     let id = delivery.id;
-    let record = HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: None };
+    let record =
+        HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt: None, first: false };
     api.store.record(vec![record]).await.expect("recorded");
     assert_eq!(retry(id).await, (409, "its event is no longer in the history".to_owned()));
 

@@ -11,6 +11,7 @@ use super::answer::{Answer, shown, text, time};
 use super::args::{CallbackRef, Since, short_id};
 use super::client::Query;
 use super::deliveries::moment;
+use super::failure::Failure;
 use super::output::{Column, Field, Fit, Form, Tint, relative, remark};
 
 /// Manages bulk replays.
@@ -129,6 +130,15 @@ impl Create {
             Some(callback) => Some(callback.resolve(session).await?),
             None => None,
         };
+        if callback.is_none()
+            && self.account.is_none()
+            && self.event.is_none()
+            && self.since.is_none()
+        {
+            let said = "say what: --callback, --account, --event or --since. Without any of them it would be \
+                        everything, at every callback";
+            return Err(Failure::usage(said));
+        }
         let [since, until] =
             [self.since, self.until].map(|it| it.map(|moment| moment.resolve(session.now)));
         let body = json!({

@@ -63,6 +63,18 @@ pub async fn logged_request_comes_back_with_every_field(harness: &mut impl Harne
     assert_eq!(all(&*store, Some(&account("other"))).await, []);
 }
 
+/// They go with the history of their time.
+pub async fn retention_deletes_old_logged_requests(harness: &mut impl Harness) {
+    let store = harness.store();
+    let [old, new] = [request(2, None), request(20, None)];
+    for request in [&old, &new] {
+        store.log_request(request).await.expect("written");
+    }
+    let deleted = store.delete_history(new.received_at, 100).await.expect("deleted");
+    assert_eq!(deleted, 0, "they are no events");
+    assert_eq!(all(&*store, None).await, [new]);
+}
+
 /// Of each account the newest are kept; one that is written to without end pushes out nobody else's.
 pub async fn last_logged_requests_of_each_account_are_kept(harness: &mut impl Harness) {
     const MORE: u32 = 3;

@@ -145,5 +145,10 @@ pub(super) fn event_record(event: &Event) -> HistoryRecord {
 }
 
 pub(super) fn delivery_record(delivery: &Delivery, attempt: Option<Attempt>) -> HistoryRecord {
-    HistoryRecord::Delivery { delivery: Arc::new(delivery.clone()), attempt: attempt.map(Arc::new) }
+    HistoryRecord::Delivery {
+        delivery: Arc::new(delivery.clone()),
+        // Wrong wherever it is recorded twice, as a hint may be.
+        first: attempt.is_some() && delivery.attempts == 1,
+        attempt: attempt.map(Arc::new),
+    }
 }

@@ -85,7 +85,7 @@ impl Live {
     pub(super) fn show(&self, records: Vec<HistoryRecord>) {
         if self.others_watch() {
             for record in &records {
-                if let HistoryRecord::Delivery { delivery, attempt: Some(attempt) } = record {
+                if let HistoryRecord::Delivery { delivery, attempt: Some(attempt), .. } = record {
                     let day = day_of(delivery.created_at);
                     let key = Key { delivery: delivery.id, number: attempt.number.get(), day };
                     // Full: they miss some.

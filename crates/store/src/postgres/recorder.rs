@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 use ringback_runtime::Shutdown;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -233,17 +232,17 @@ impl From<Failure> for Error {
 fn values(batch: &[Handed], novelty: Novelty) -> Values {
     let mut rows = Rows::of(batch);
     rows.events.sort_unstable_by_key(|event| event.id);
-    rows.deliveries.sort_unstable_by_key(|delivery| delivery.id);
+    rows.deliveries.sort_unstable_by_key(|(delivery, _)| delivery.id);
     rows.attempts.sort_unstable_by_key(|(_, attempt)| (attempt.delivery, attempt.number));
-    let [mut events, mut first, mut deliveries, mut attempts] =
+    let [mut events, mut new_deliveries, mut deliveries, mut attempts] =
         RECORDED_ROWS.map(|table| Arrays::of(table.kinds));
     for event in rows.events {
         rows::bind_event(&mut events, event);
         events.day(day_of(event.accepted_at));
     }
-    for delivery in rows.deliveries {
-        let new = novelty == Novelty::New && is_of_first_attempt(delivery);
-        let deliveries = if new { &mut first } else { &mut deliveries };
+    for (delivery, first) in rows.deliveries {
+        let new = novelty == Novelty::New && first;
+        let deliveries = if new { &mut new_deliveries } else { &mut deliveries };
         rows::bind_delivery(deliveries, delivery);
         deliveries.day(day_of(delivery.created_at));
     }
@@ -251,16 +250,7 @@ fn values(batch: &[Handed], novelty: Novelty) -> Values {
         rows::bind_attempt(&mut attempts, attempt);
         attempts.day(day_of(delivery.created_at));
     }
-    [events, first, deliveries, attempts].into_iter().fold(Values::none(), |to, rows| rows.bind(to))
-}
-
-/// Whether nothing is likely to be recorded of it yet: unlike what waits without an attempt, perhaps again and again, and
-/// what was tried before.
-fn is_of_first_attempt(delivery: &Delivery) -> bool {
-    delivery.attempts == 1
-        && match delivery.state {
-            DeliveryState::Delivered | DeliveryState::Exhausted => true,
-            DeliveryState::Pending { waits, .. } => waits == Some(WaitReason::Retry),
-            DeliveryState::Cancelled(_) => false,
-        }
+    [events, new_deliveries, deliveries, attempts]
+        .into_iter()
+        .fold(Values::none(), |to, rows| rows.bind(to))
 }

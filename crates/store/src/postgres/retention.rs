@@ -13,6 +13,7 @@ use super::statements;
 use super::values::{Id, Values};
 use crate::Error;
 use crate::port::DeliveryKey;
+use crate::sql;
 
 pub(super) async fn cancel_pending(
     database: &Database,
@@ -82,6 +83,9 @@ pub(super) async fn delete_history(
     accepted_before: Timestamp,
     limit: usize,
 ) -> Result<usize, Error> {
+    for old in sql::DELETE_OLD {
+        database.execute(old, || Values::none().and(accepted_before.ms())).await?;
+    }
     let end = day_of(accepted_before);
     let mut held = database.hold().await?;
     let partitions = partitions::days(&mut held).await?;

@@ -75,7 +75,7 @@ impl Participant for Writer {
         for event in rows.events {
             script.run(sql::INSERT_EVENT, |values| rows::bind_event(&mut Row(values), event))?;
         }
-        for delivery in rows.deliveries {
+        for (delivery, _) in rows.deliveries {
             let bind =
                 |values: &mut Values<'_, '_>| rows::bind_delivery(&mut Row(values), delivery);
             script.run(sql::INSERT_DELIVERY, bind)?;

@@ -24,6 +24,9 @@ pub(super) async fn delete_history(
     accepted_before: Timestamp,
     limit: usize,
 ) -> Result<usize, Error> {
+    for old in sql::DELETE_OLD {
+        sqlx::query(old).bind(accepted_before.ms()).execute(&mut *database.writer().await).await?;
+    }
     let found = sqlx::query(sql::DELETABLE_EVENTS)
         .bind(accepted_before.ms())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))

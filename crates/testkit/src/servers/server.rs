@@ -251,8 +251,9 @@ impl Running {
         }
         let pid = self.child.id();
         let all = tree::tree(pid)?;
-        // One that is paused would get no signal but these.
-        tree::signal(signal, &[pid]).and_then(|()| tree::signal("CONT", &all))?;
+        tree::signal(signal, &[pid])?;
+        // One that is paused would get no signal but these. All may have ended already, as they were asked to.
+        let _ = tree::signal("CONT", &all);
         let deadline = Instant::now() + patience;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {

@@ -47,6 +47,8 @@ impl Pipeline {
         }
         match callback.state {
             CallbackState::Enabled => {}
+            // It is asked for to learn whether the callback can be resumed.
+            CallbackState::Paused if job.target.is_trial() => {}
             CallbackState::Disabled(_) => {
                 return Admission::Cancel(CancelReason::CallbackDisabled);
             }

@@ -64,6 +64,7 @@ impl Pipeline {
                 self.let_go(hold).await;
             }
         };
+        job.is_slow = true;
         let shown = self.show_under_way(job, since);
         let (exchange, (), ()) = futures_util::join!(exchange, handed_over, shown);
         Ok(exchange)

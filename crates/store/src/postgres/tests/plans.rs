@@ -40,11 +40,11 @@ fn spread(record: HistoryRecord, number: u32) -> HistoryRecord {
         HistoryRecord::Event(event) => {
             HistoryRecord::Event(Arc::new(Event { account, ..(*event).clone() }))
         }
-        HistoryRecord::Delivery { delivery, attempt } => {
+        HistoryRecord::Delivery { delivery, attempt, first } => {
             let mut delivery = (*delivery).clone();
             delivery.account = account;
             delivery.callback = sample_callback(u8::try_from(number % 200).expect("small")).id;
-            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt }
+            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first }
         }
     }
 }

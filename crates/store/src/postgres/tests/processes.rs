@@ -87,7 +87,7 @@ async fn attempts_of_one_process_are_shown_in_another_while_somebody_watches() {
         }
     };
     let expected = recorded.iter().flatten().find_map(|record| match record {
-        HistoryRecord::Delivery { delivery, attempt: Some(attempt) }
+        HistoryRecord::Delivery { delivery, attempt: Some(attempt), .. }
             if delivery.id == told.delivery.id =>
         {
             Some((delivery, attempt))

@@ -20,10 +20,10 @@ fn renamed(records: Vec<HistoryRecord>, name: &str) -> Vec<HistoryRecord> {
         HistoryRecord::Event(event) => {
             HistoryRecord::Event(Arc::new(Event { name: name(), ..(*event).clone() }))
         }
-        HistoryRecord::Delivery { delivery, attempt } => {
+        HistoryRecord::Delivery { delivery, attempt, first } => {
             let mut delivery = (*delivery).clone();
             delivery.event_name = name();
-            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt }
+            HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first }
         }
     };
     records.into_iter().map(renamed).collect()
@@ -51,7 +51,8 @@ async fn null_character_is_replaced_in_history_and_refused_in_configuration() {
     let harness = PostgresHarness::new().await;
     let store = harness.store();
     let mut records = sample_history(1);
-    let Some(HistoryRecord::Delivery { delivery, attempt: Some(attempt) }) = records.pop() else {
+    let Some(HistoryRecord::Delivery { delivery, attempt: Some(attempt), .. }) = records.pop()
+    else {
         panic!("the last one is a delivery with its attempt");
     };
     let outcome = Outcome::Connection { reason: "peer said \0".to_owned() };
@@ -59,6 +60,7 @@ async fn null_character_is_replaced_in_history_and_refused_in_configuration() {
     let record = HistoryRecord::Delivery {
         delivery: Arc::clone(&delivery),
         attempt: Some(Arc::new(attempt)),
+        first: true,
     };
     store.record(vec![record]).await.expect("recorded");
     let read = store.attempts(delivery.id).await.expect("read");
@@ -127,7 +129,8 @@ async fn rows_are_taken_for_new_and_written_all_the_same_if_they_are_not() {
         ..(**delivery).clone()
     };
     let id = waiting.id;
-    let record = HistoryRecord::Delivery { delivery: Arc::new(waiting), attempt: None };
+    let record =
+        HistoryRecord::Delivery { delivery: Arc::new(waiting), attempt: None, first: false };
     store.record(vec![record]).await.expect("recorded");
     assert_eq!(recorders(&harness).await.1, 0, "a delivery without an attempt is told apart");
     later.extend(sample_history(3));
