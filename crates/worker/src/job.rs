@@ -60,7 +60,7 @@ impl Job {
             RecordedState::Pending => false,
             RecordedState::Delivered => true,
             // What was on its way when somebody asked for an end, be it by hand, is no reason to go on. A retry by hand
-            // that was asked for since leaves out a number, see `Delivery::position_by_hand`.
+            // that was asked for since leaves out numbers, see `Delivery::position_by_hand`.
             RecordedState::Cancelled(CancelReason::Requested) => {
                 let on_its_way = recorded.attempts + 1;
                 self.target.position.series_start.get() <= on_its_way
