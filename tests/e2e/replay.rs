@@ -287,9 +287,13 @@ async fn trial_is_sent_once_and_its_result_is_the_answer() {
         ringback.api.post(&pause, &json!({})).await.expect(200);
         let paused = ringback.api.post(&call, &json!({})).await.expect(200);
         assert_eq!(paused["attempt"]["outcome"], outcome);
-        let off = json!({"enabled": false});
-        ringback.api.patch(&format!("/v1/callbacks/{id}"), &off).await.expect(200);
+        let switch = async |on: bool| {
+            let enabled = json!({"enabled": on});
+            ringback.api.patch(&format!("/v1/callbacks/{id}"), &enabled).await.expect(200);
+        };
+        switch(false).await;
         ringback.api.post(&call, &json!({})).await.expect_problem(409);
+        switch(true).await;
     }
     let works = text(&ringback.api.list("/v1/callbacks").await[2]["id"]);
     let terminal = Terminal::of(&ringback);
@@ -297,7 +301,7 @@ async fn trial_is_sent_once_and_its_result_is_the_answer() {
     let line =
         ["callbacks", "test", &works, "--event", "COMMENT_CREATED", "--variables", variables];
     assert!(terminal.ok(&line).await.contains("204"));
-    let body = receiver.requests_to("/works")[1].text();
+    let body = receiver.requests_to("/works")[2].text();
     assert!(body.contains("COMMENT_CREATED") && body.contains("178"), "{body}");
     let fails = text(&ringback.api.list("/v1/callbacks").await[1]["id"]);
     let (code, said) = terminal.run(&["callbacks", "test", &fails]).await;
