@@ -39,8 +39,9 @@ pub(crate) const LEASE_MARGIN: Duration = Duration::from_secs(15);
 /// An attempt is not begun under an older claim: it might not be recorded when the claim runs out.
 const CLAIM_AGE_MAX: Duration = Duration::from_secs(7);
 
-/// How often a retry waits for the attempt before it to be recorded, each time a second longer at the most.
-const WAITS_FOR_THE_ONE_BEFORE_MAX: u32 = 10;
+/// How often a retry waits for the attempt before it to be recorded, a second each time. That attempt may itself be put off
+/// again and again, or wait for a server that is away: in minutes it is made.
+const WAITS_FOR_THE_ONE_BEFORE_MAX: u32 = 300;
 
 impl Job {
     /// Whether an equal dispatch may have been at work before this one.

@@ -70,8 +70,7 @@ pub async fn retention_deletes_old_logged_requests(harness: &mut impl Harness) {
     for request in [&old, &new] {
         store.log_request(request).await.expect("written");
     }
-    let deleted = store.delete_history(new.received_at, 100).await.expect("deleted");
-    assert_eq!(deleted, 0, "they are no events");
+    store.delete_history(new.received_at, 100).await.expect("deleted");
     assert_eq!(all(&*store, None).await, [new]);
 }
 
