@@ -67,6 +67,8 @@ impl Servers {
             .env("RINGBACK_AMQP_URL", self.rabbitmq.url())
             .env("RINGBACK_REDIS_URL", self.redis.url())
             .env("RINGBACK_MASTER_KEY", MASTER_KEY)
+            // Unoptimised, a batch takes so long that on a single thread requests would time out meanwhile.
+            .env("RINGBACK_THREADS", "2")
             .env("RINGBACK_ADMIN_KEY", ADMIN_KEY)
             .env("RINGBACK_ALLOW_NETWORKS", "127.0.0.0/8")
     }

@@ -156,20 +156,19 @@ pub(super) fn duplicates(requests: &[Received], timeout: Duration) -> Vec<Duplic
     pairs.filter(|pair| !is_retry(pair, timeout)).collect()
 }
 
-/// The next attempt after a failure: a bad answer, or none before the timeout.
+/// A later attempt after a failure: a bad answer, or none before the timeout. One between the two may never have arrived.
 fn is_retry(pair: &Duplicate<'_>, timeout: Duration) -> bool {
     let Duplicate { first, second } = pair;
-    let attempt =
-        |request: &Received| request.header("ringback-attempt").parse::<u32>().unwrap_or(0);
     let failed = first.status.is_some_and(|status| status >= 300);
     // The clock of the sender starts before ours: connecting, and sending.
     let nearly = timeout.mul_f64(0.9);
     let timed_out = first.ended.is_none_or(|ended| ended - first.arrived >= nearly);
-    (failed || timed_out) && attempt(second) == attempt(first) + 1
+    (failed || timed_out) && number(second) > number(first)
 }
 
-/// Without those that no kill explains and whose first attempt is on record as timed out: a machine that stands still for a
-/// moment keeps a request from its receiver, whose clock then starts later than the sender's.
+/// Without those that no kill explains and of which the earlier attempt is on record as timed out: a machine that stands
+/// still for a moment keeps a request from its receiver, whose clock then starts later than the sender's; and both may
+/// arrive at once then, in any order.
 pub(super) async fn without_timeouts<'a>(
     duplicates: Vec<Duplicate<'a>>,
     kills: &[Kill],
@@ -177,12 +176,21 @@ pub(super) async fn without_timeouts<'a>(
 ) -> Vec<Duplicate<'a>> {
     let mut left = Vec::new();
     for duplicate in duplicates {
-        let timed_out = duplicate.cause(kills).is_none() && timed_out(duplicate.first, api).await;
+        let both = [duplicate.first, duplicate.second];
+        let earlier = both.into_iter().min_by_key(|request| number(request)).expect("two");
+        let timed_out = duplicate.cause(kills).is_none()
+            && number(duplicate.first) != number(duplicate.second)
+            && timed_out(earlier, api).await;
         if !timed_out {
             left.push(duplicate);
         }
     }
     left
+}
+
+/// The number of the attempt that a request says it is.
+fn number(request: &Received) -> u32 {
+    request.header("ringback-attempt").parse().unwrap_or(0)
 }
 
 async fn timed_out(request: &Received, api: &Api) -> bool {
@@ -192,10 +200,10 @@ async fn timed_out(request: &Received, api: &Api) -> bool {
         return false;
     };
     let delivery = api.get(&format!("/v1/deliveries/{}", text(&delivery["id"]))).await.expect(200);
-    let number = request.header("ringback-attempt").parse::<u64>().ok();
+    let number = number(request);
     attempts(&delivery)
         .iter()
-        .any(|attempt| attempt["number"].as_u64() == number && attempt["outcome"] == "timeout")
+        .any(|attempt| attempt["number"] == number && attempt["outcome"] == "timeout")
 }
 
 /// Duplicates by cause, with the longest time that a first request had ended before the kill: for people to read.
