@@ -154,7 +154,13 @@ async fn look(
     console: &Console,
     id: DeliveryId,
 ) -> Result<Option<(Delivery, Option<Attempt>)>, Problem> {
-    let Some(delivery) = console.store.delivery(id).await? else { return Ok(None) };
+    // Both are recorded at once, and may be between the two looks: the delivery is looked at last, and its attempts again
+    // if it has one by then.
     let attempt = console.store.attempts(id).await?.pop();
+    let Some(delivery) = console.store.delivery(id).await? else { return Ok(None) };
+    let attempt = match attempt {
+        None if delivery.attempts > 0 => console.store.attempts(id).await?.pop(),
+        attempt => attempt,
+    };
     Ok(Some((delivery, attempt)))
 }
