@@ -3,6 +3,7 @@
 
 mod async_api;
 mod bad_settings;
+mod broker_cluster;
 mod catalog;
 mod cloud_events;
 mod cluster;
@@ -11,6 +12,9 @@ mod fan_out;
 mod first_light;
 mod isolation;
 mod kill_matrix;
+mod metrics;
+mod monitoring;
+mod moving;
 mod producers;
 mod rate_limit;
 mod replay;
@@ -19,3 +23,5 @@ mod servers_away;
 mod stand_in;
 mod starting;
 mod stopped_worker;
+mod traces;
+mod upgrading;

@@ -34,7 +34,9 @@ impl Ringback {
     pub(crate) async fn start_with(change: impl FnOnce(Launch) -> Launch) -> Self {
         let directory = Arc::new(tempfile::tempdir().expect("a directory"));
         let launch = change(serve(directory.path()));
-        let (process, url) = launch.start_ready(READY, SOON).await.expect("it starts");
+        let (process, rest) = launch.start_ready(READY, SOON).await.expect("it starts");
+        // As JSON, the line goes on.
+        let url = rest.split('"').next().unwrap_or_default().to_owned();
         let api = Api::new(url, ADMIN_KEY);
         Self { process, api, launch, _directory: directory }
     }
@@ -166,6 +168,13 @@ impl Api {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
+    }
+
+    /// What is answered where no JSON is, with status 200.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await;
+        let response = response.and_then(reqwest::Response::error_for_status);
+        response.expect("it answers").text().await.expect("whole")
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {

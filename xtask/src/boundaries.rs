@@ -53,7 +53,7 @@ fn broken_bans(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
     let mut broken = Vec::new();
     for Ban { library, wrappers } in bans {
         for wrapper in wrappers {
-            if !metadata.members.iter().any(|member| member.name == *wrapper) {
+            if !metadata.has(wrapper) {
                 broken.push(format!("deny.toml allows {library} to {wrapper}, which there is not"));
             }
         }

@@ -1,8 +1,10 @@
 //! `cargo xtask check`: what needs no test to run.
 
+use anyhow::ensure;
+
 use crate::metadata::Metadata;
-use crate::run::{cargo, find, show_and_run};
-use crate::{boundaries, documents, machine};
+use crate::run::{cargo, find, root, show_and_run};
+use crate::{boundaries, documents, image, machine, metrics};
 
 /// Runs all checks, the quick ones first.
 ///
@@ -13,6 +15,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     show_and_run(&mut cargo(&["fmt", "--all", "--check"]))?;
     println!("$ documents");
     documents::check()?;
+    println!("$ metrics");
+    metrics::check()?;
+    println!("$ Dockerfile");
+    let faults = image::check(root())?;
+    ensure!(faults.is_empty(), "{}", faults.join("\n  "));
     println!("$ boundaries");
     boundaries::check(&Metadata::read()?)?;
     if find("cargo-deny").is_some() {

@@ -17,7 +17,7 @@ struct Needed {
     why: &'static str,
 }
 
-const NEEDED: [Needed; 6] = [
+const NEEDED: [Needed; 9] = [
     Needed { program: "cc", package: "build-essential", why: "compiles SQLite" },
     Needed {
         program: "curl",
@@ -31,6 +31,13 @@ const NEEDED: [Needed; 6] = [
     },
     Needed { program: "redis-server", package: "redis-server", why: "keeps request keys" },
     Needed { program: "postgres", package: "postgresql", why: "keeps the history" },
+    Needed {
+        program: "prometheus",
+        package: "prometheus",
+        why: "reads metrics, and runs the alerts and the queries of the dashboards",
+    },
+    Needed { program: "haproxy", package: "haproxy", why: "stands before the API" },
+    Needed { program: "systemd-analyze", package: "systemd", why: "checks the units" },
     Needed {
         program: "python3",
         package: "python3-venv",

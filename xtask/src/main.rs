@@ -10,12 +10,17 @@ mod bench;
 mod boundaries;
 mod check;
 mod documents;
+mod image;
 mod machine;
 mod metadata;
+mod metrics;
 mod python;
 mod run;
 mod servers;
 mod test;
+mod upgrade;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -42,8 +47,28 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
-    /// Format, clippy, documentation, crate boundaries, links.
+    /// Builds the binary of another commit, and has processes of both versions work together on the same servers.
+    UpgradeTest {
+        /// Which commit [default: the last release; before the first, the last commit].
+        #[arg(long, value_name = "REV")]
+        from: Option<String>,
+        /// A binary of another version that is there already.
+        #[arg(long, value_name = "FILE", conflicts_with = "from")]
+        binary: Option<std::path::PathBuf>,
+    },
+    /// Format, clippy, documentation, crate boundaries, links, the Dockerfile.
     Check,
+    /// Writes the documents that are made of the code: docs/metrics.md.
+    Docs,
+    /// Runs the steps of the Dockerfile that make the image's files, without Docker, and starts the binary among them.
+    ImageSteps {
+        /// Cargo's profile; `dev` builds sooner.
+        #[arg(long, default_value = "release")]
+        profile: String,
+        /// Where; it stays then, and the next run finds what this one has built.
+        #[arg(long)]
+        directory: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -51,6 +76,9 @@ fn main() -> anyhow::Result<()> {
         Command::Test { filters } => test::run(&filters),
         Command::Servers => servers::run(),
         Command::Bench { arguments } => bench::run(&arguments),
+        Command::UpgradeTest { from, binary } => upgrade::run(from.as_deref(), binary),
+        Command::Docs => metrics::write(),
         Command::Check => check::run(),
+        Command::ImageSteps { profile, directory } => image::run_steps(&profile, directory),
     }
 }

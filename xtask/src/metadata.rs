@@ -60,6 +60,12 @@ impl Metadata {
         })
     }
 
+    /// Whether there is a package of this name, ours or another's.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let is_ours = self.members.iter().any(|member| member.name == name);
+        is_ours || self.graph.iter().any(|(id, _)| name_of(id) == name)
+    }
+
     /// The names of all packages that this one is built with, itself among them.
     pub(crate) fn closure(&self, member: &str) -> Vec<&str> {
         let is_member = |id: &str| name_of(id) == member;

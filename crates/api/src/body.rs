@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
@@ -29,17 +29,10 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        require_json(&parts.headers)?;
-        let bytes = read_body(&parts.headers, body, BODY_BYTES_MAX).await?;
-        // A struct would be read from an array too, its fields by their place: nobody means that.
-        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            return Err(Problem::invalid(vec![FieldError::new(
-                "",
-                "expected an object, got an array",
-            )]));
-        }
-        parse(&bytes).map(Self)
+        let (head, body) = request.into_parts();
+        require_json(&head.headers)?;
+        let bytes = read_body(&head.headers, body, BODY_BYTES_MAX).await?;
+        parse_object(&bytes).map(Self)
     }
 }
 
@@ -54,18 +47,15 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if request.body().is_end_stream() {
-            return Ok(Self(T::default()));
-        }
-        // A body in chunks says only at its end that there was none.
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let (head, body) = request.into_parts();
+        // Read before the media type is asked for: a body in chunks says only at its end that there was none.
         let bytes = read_body(&head.headers, body, BODY_BYTES_MAX).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        let request = Request::from_parts(head, Body::from(bytes));
-        JsonBody::from_request(request, state).await.map(|JsonBody(body)| Self(body))
+        require_json(&head.headers)?;
+        parse_object(&bytes).map(Self)
     }
 }
 
@@ -142,6 +132,17 @@ pub fn parse<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Problem> {
         .map_err(|error| problem_of(error.path(), error.inner()))?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+fn parse_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+    // A struct would be read from an array too, its fields by their place: nobody means that.
+    if json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::invalid(vec![FieldError::new(
+            "",
+            "expected an object, got an array",
+        )]));
+    }
+    parse(json)
 }
 
 fn problem_of(path: &Path, error: &serde_json::Error) -> Problem {
@@ -294,6 +295,38 @@ mod tests {
             let said = require_json(&headers);
             let met = said.map_or_else(|problem| problem.status().as_u16(), |()| 200);
             assert_eq!(met, status, "{media_type:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_may_be_missing_is_missing_however_that_is_said_and_else_as_any_other() {
+        #[derive(Default, Deserialize)]
+        struct Wish {
+            count: u8,
+        }
+        let chunks = |chunks: &'static [&str]| {
+            let chunks = chunks.iter().map(|chunk| Ok::<_, std::io::Error>(chunk.as_bytes()));
+            Body::from_stream(futures_util::stream::iter(chunks))
+        };
+        for (media_type, body, expected) in [
+            (None, Body::empty(), Ok(0)),
+            (Some("text/plain"), chunks(&[]), Ok(0)),
+            (Some("text/plain"), chunks(&["", ""]), Ok(0)),
+            (Some("application/json"), chunks(&["{\"count\"", ":3}"]), Ok(3)),
+            (None, Body::from("{\"count\":3}"), Err(415)),
+            (Some("application/json"), Body::from("[3]"), Err(422)),
+            (Some("application/json"), Body::from(" "), Err(400)),
+            (None, Body::from(vec![b' '; BODY_BYTES_MAX + 1]), Err(413)),
+        ] {
+            let request = Request::post("/");
+            let request = match media_type {
+                Some(media_type) => request.header(header::CONTENT_TYPE, media_type),
+                None => request,
+            };
+            let request = request.body(body).expect("a request");
+            let read = OptionalJsonBody::<Wish>::from_request(request, &()).await;
+            let met = read.map(|OptionalJsonBody(wish)| wish.count);
+            assert_eq!(met.map_err(|problem| problem.status().as_u16()), expected);
         }
     }
 

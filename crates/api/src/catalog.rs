@@ -1,14 +1,15 @@
 //! The catalog, kept in memory: no event that comes in is a query.
 
 use std::collections::HashSet;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringback_core::catalog::{self, Catalog};
 use ringback_core::{Account, EventName, Variables};
-use ringback_store::{Error, Revision, Store, UnknownTypes};
-use tokio::sync::{Mutex, watch};
+use ringback_store::{Error, Store, UnknownTypes};
 use tokio::time::Instant;
+
+use crate::cached::Cached;
 
 /// How long the store may take to tell of a change, before what was known last counts.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -21,71 +22,48 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// an old catalog lets nobody in.
 pub struct Types {
     store: Arc<dyn Store>,
-    revision: watch::Receiver<Revision>,
-    known: RwLock<Arc<KnownTypes>>,
-    /// Held while the store is asked, so that a change makes one query and not one for each event.
-    loading: Mutex<Loading>,
+    cached: Cached<KnownTypes>,
+    /// When the store was last asked, if that was in vain.
+    failed_at: Mutex<Option<Instant>>,
 }
 
 /// What is known of a moment.
 pub struct KnownTypes {
-    /// None: nothing was read yet, so the types are those that are built in.
-    revision: Option<Revision>,
     catalog: Catalog,
     strict: HashSet<Account>,
 }
 
-#[derive(Default)]
-struct Loading {
-    failed_at: Option<Instant>,
-}
+/// The store can't be read now, and that was logged.
+struct Away;
 
 impl Types {
     /// The types of this store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
-        let revision = store.revision();
-        let nothing =
-            KnownTypes { revision: None, catalog: Catalog::with([]), strict: HashSet::new() };
-        let known = RwLock::new(Arc::new(nothing));
-        Arc::new(Self { store, revision, known, loading: Mutex::default() })
+        // Until they were read, they are those that are built in.
+        let built_in = KnownTypes { catalog: Catalog::with([]), strict: HashSet::new() };
+        let cached = Cached::new(store.revision(), built_in);
+        Arc::new(Self { store, cached, failed_at: Mutex::default() })
     }
 
     /// The types as they are now: a change that its author was told of is in it. While the store is away, as they were
     /// when it was last there.
     pub async fn now(&self) -> Arc<KnownTypes> {
-        match self.current() {
-            Some(known) => known,
-            None => self.reload().await,
-        }
+        self.cached.now(self.read_in_time()).await.unwrap_or_else(|Away| self.known())
     }
 
     /// The types as they were when [`now`](Self::now) was last asked.
     pub fn known(&self) -> Arc<KnownTypes> {
-        Arc::clone(&self.known.read().expect("nobody panics holding it"))
+        self.cached.known()
     }
 
-    /// What is in memory, if nothing changed since.
-    fn current(&self) -> Option<Arc<KnownTypes>> {
-        let known = self.known();
-        (known.revision == Some(*self.revision.borrow())).then_some(known)
-    }
-
-    async fn reload(&self) -> Arc<KnownTypes> {
-        let mut loading = self.loading.lock().await;
-        if let Some(known) = self.current() {
-            return known;
-        }
-        if loading.failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
-            return self.known();
+    async fn read_in_time(&self) -> Result<KnownTypes, Away> {
+        let failed_at = *self.failed_at.lock().expect("nobody panics holding it");
+        if failed_at.is_some_and(|failed_at| failed_at.elapsed() < PAUSE) {
+            return Err(Away);
         }
         match tokio::time::timeout(PATIENCE, self.read()).await {
-            Ok(Ok(read)) => {
-                loading.failed_at = None;
-                let known = Arc::new(read);
-                *self.known.write().expect("nobody panics holding it") = Arc::clone(&known);
-                return known;
-            }
+            Ok(Ok(read)) => return Ok(read),
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "the catalog can't be read now: the last one known counts");
@@ -94,18 +72,16 @@ impl Types {
                 tracing::warn!("the catalog was not read in time: the last one known counts");
             }
         }
-        loading.failed_at = Some(Instant::now());
-        self.known()
+        *self.failed_at.lock().expect("nobody panics holding it") = Some(Instant::now());
+        Err(Away)
     }
 
     async fn read(&self) -> Result<KnownTypes, Error> {
-        // Before the queries: a change that comes during them is then seen by the next caller, never missed.
-        let revision = *self.revision.borrow();
         let catalog = Catalog::with(self.store.event_types().await?);
         let settings = self.store.account_settings().await?;
         let strict = settings.into_iter().filter(|of| of.unknown_types == UnknownTypes::Refused);
         let strict = strict.map(|settings| settings.account).collect();
-        Ok(KnownTypes { revision: Some(revision), catalog, strict })
+        Ok(KnownTypes { catalog, strict })
     }
 }
 

@@ -1,39 +1,28 @@
 //! API keys, kept in memory: no request asks the store who is calling.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use ringback_core::secret::Secret;
-use ringback_store::{KeyHash, Revision, Scope, Store};
-use tokio::sync::{Mutex, watch};
+use ringback_store::{Error, KeyHash, Scope, Store};
 
 use crate::Problem;
+use crate::cached::Cached;
 
 /// The API keys that are known, as of the configuration's last revision.
 pub struct Keys {
     store: Arc<dyn Store>,
     /// The administrator's key of the settings. It counts even while the store can't be read.
     bootstrap: Option<KeyHash>,
-    revision: watch::Receiver<Revision>,
-    known: RwLock<Arc<Known>>,
-    /// Held while the store is asked, so that a change makes one query and not one for each caller.
-    loading: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Known {
-    /// None: nothing was read yet.
-    revision: Option<Revision>,
-    scopes: HashMap<KeyHash, Scope>,
+    scopes: Cached<HashMap<KeyHash, Scope>>,
 }
 
 impl Keys {
     /// The keys of this store, and the administrator's key of the settings, if there is one.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, bootstrap: Option<KeyHash>) -> Arc<Self> {
-        let revision = store.revision();
-        let known = RwLock::default();
-        Arc::new(Self { store, bootstrap, revision, known, loading: Mutex::new(()) })
+        let scopes = Cached::new(store.revision(), HashMap::new());
+        Arc::new(Self { store, bootstrap, scopes })
     }
 
     /// What this key opens.
@@ -48,30 +37,12 @@ impl Keys {
         if self.bootstrap == Some(hash) {
             return Ok(Scope::Instance);
         }
-        let known = match self.current() {
-            Some(known) => known,
-            None => self.reload().await?,
-        };
-        known.scopes.get(&hash).cloned().ok_or_else(Problem::unauthorized)
+        let scopes = self.scopes.now(self.read()).await?;
+        scopes.get(&hash).cloned().ok_or_else(Problem::unauthorized)
     }
 
-    /// What is in memory, if nothing changed since.
-    fn current(&self) -> Option<Arc<Known>> {
-        let known = Arc::clone(&self.known.read().expect("nobody panics holding it"));
-        (known.revision == Some(*self.revision.borrow())).then_some(known)
-    }
-
-    async fn reload(&self) -> Result<Arc<Known>, Problem> {
-        let _loading = self.loading.lock().await;
-        if let Some(known) = self.current() {
-            return Ok(known);
-        }
-        // Before the query: a change that comes during it is then seen by the next caller, never missed.
-        let revision = *self.revision.borrow();
+    async fn read(&self) -> Result<HashMap<KeyHash, Scope>, Error> {
         let keys = self.store.api_keys().await?;
-        let scopes = keys.into_iter().map(|key| (key.hash, key.scope)).collect();
-        let known = Arc::new(Known { revision: Some(revision), scopes });
-        *self.known.write().expect("nobody panics holding it") = Arc::clone(&known);
-        Ok(known)
+        Ok(keys.into_iter().map(|key| (key.hash, key.scope)).collect())
     }
 }

@@ -5,6 +5,7 @@
 //! [`PageAnswer`]).
 
 pub mod body;
+mod cached;
 mod caller;
 mod catalog;
 mod keys;

@@ -282,7 +282,8 @@ impl From<ringback_store::Error> for Problem {
         match &error {
             ringback_store::Error::Full(_) => Self::disk_full(&error),
             ringback_store::Error::Unavailable(_) => {
-                tracing::error!(error = chain(&error), "store unavailable, request refused");
+                // That it is away is told once, by whoever looks after it.
+                tracing::debug!(error = chain(&error), "store unavailable, request refused");
                 Self::unavailable("the store can't be used now", RETRY_AFTER)
             }
             ringback_store::Error::WrongMasterKey
@@ -298,7 +299,7 @@ impl From<PublishError> for Problem {
         match &error {
             PublishError::Full(_) => Self::disk_full(&error),
             PublishError::Unavailable(_) => {
-                tracing::error!(error = chain(&error), "queue unavailable, request refused");
+                tracing::debug!(error = chain(&error), "queue unavailable, request refused");
                 Self::unavailable("the queue does not take messages now", RETRY_AFTER)
             }
         }

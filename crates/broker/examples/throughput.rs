@@ -124,5 +124,6 @@ fn dispatch(number: u64) -> Dispatch {
         accepted_at: Timestamp::from_ms(1_767_323_045_678),
         deliver_at: None,
         variables: serde_json::from_str(&variables).expect("an object"),
+        trace: None,
     }))
 }

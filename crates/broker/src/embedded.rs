@@ -133,6 +133,30 @@ impl Embedded {
         Ok(())
     }
 
+    /// Messages on disk, handed out or not, at most `limit`, after the one that was last given (none: from the
+    /// beginning), each with its number. None in place of one that can't be read. They stay where they are.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    pub async fn waiting(
+        &self,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<(u64, Option<crate::Waiting>)>, Error> {
+        let read = rows::read_all(self.database.readers(), after.unwrap_or(0), limit).await;
+        let messages = read.map_err(|error| Error(Box::new(error)))?;
+        let waiting = messages.into_iter().map(|message| {
+            let due = message.due.map_or(crate::Due::Fresh, crate::Due::At);
+            let dispatches = match message.body {
+                Body::Dispatches(dispatches) => Some(dispatches),
+                Body::Text(text) => dispatch::decode(&text).ok(),
+            };
+            let waiting = dispatches.map(|dispatches| crate::Waiting { due, dispatches });
+            (message.id, waiting)
+        });
+        Ok(waiting.collect())
+    }
+
     /// Reads from disk whatever there is room for.
     async fn feed(&self) -> Result<(), sqlx::Error> {
         loop {
@@ -296,6 +320,11 @@ impl Broker for Embedded {
             returned: counts.later - delayed,
             delayed,
             poison: counts.poison,
+            // Nobody else puts anything there, and whoever takes it is in this process.
+            intake: 0,
+            rejected: 0,
+            unrouted: 0,
+            is_deserted: false,
             oldest_due: state
                 .oldest()
                 .filter(|oldest| *oldest <= now)
@@ -337,7 +366,11 @@ impl Consumer for EmbeddedConsumer {
                 Body::Text(text) => match dispatch::decode(&text) {
                     Ok(dispatches) => dispatches,
                     Err(reason) => {
-                        tracing::error!(message = waiting.id, error = %reason, "a message can't be read; it is set aside in the table `poison`");
+                        tracing::error!(
+                            id = waiting.id,
+                            error = &reason as &dyn std::error::Error,
+                            "a message can't be read; it is set aside in the table `poison`"
+                        );
                         self.shared.lock().set_aside(waiting.id, reason, now);
                         self.shared.wake.wake();
                         continue;

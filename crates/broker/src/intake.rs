@@ -51,6 +51,10 @@ pub struct Incoming {
     pub message_id: Option<String>,
     /// Its headers that begin with `cloudEvents:`, `cloudEvents_` or `ce-`, as texts and without that.
     pub cloud_event: Vec<(String, String)>,
+    /// Its header `traceparent`, whatever it says.
+    pub traceparent: Option<String>,
+    /// Its header `tracestate`, likewise.
+    pub tracestate: Option<String>,
     /// Where it was published to: `<account>.<name>` by the contract.
     pub routing_key: String,
     /// It may have been handed out before.

@@ -10,7 +10,9 @@ mod error;
 mod intake;
 mod port;
 pub mod rabbitmq;
+mod waiting;
 
 pub use error::{Cause, Error, PublishError};
 pub use intake::{Incoming, Intake, IntakeConsumer, IntakeReceipt, Rejection};
 pub use port::{Broker, Consumer, Delayed, Depth, Message, Receipt};
+pub use waiting::{Due, Waiting};

@@ -113,6 +113,14 @@ pub struct Depth {
     pub delayed: u64,
     /// Set aside because they can't be read.
     pub poison: u64,
+    /// Events that producers put on a queue, and that nobody took in yet.
+    pub intake: u64,
+    /// What producers put there, and could not be taken.
+    pub rejected: u64,
+    /// What found no queue, until it is put back.
+    pub unrouted: u64,
+    /// Whether something is due, and nobody there to take it.
+    pub is_deserted: bool,
     /// The age of the oldest that is due.
     pub oldest_due: Option<Duration>,
 }

@@ -31,6 +31,7 @@ mod settings;
 mod settle;
 mod subscription;
 pub mod topology;
+pub mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -102,7 +103,10 @@ impl Rabbitmq {
             Err(error) if error.is_permanent() => return Err(error),
             Err(error) => {
                 let why = retry::whole(&error);
-                tracing::warn!(why, "starting without RabbitMQ; it is tried again and again");
+                tracing::warn!(
+                    error = why,
+                    "starting without RabbitMQ; it is tried again and again"
+                );
                 publisher.down(&error);
                 None
             }

@@ -8,15 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, FieldError, OptionalJsonBody, PageQuery, PathId, Problem, Query};
 use ringback_broker::Delayed;
-use ringback_core::dispatch::Novelty;
-use ringback_core::{Account, Callback, CallbackId, Dispatch, Event, EventId, Target, Targets};
+use ringback_core::{Account, Callback, CallbackId, Dispatch, Event, EventId, Target};
 use ringback_store::CallbackQuery;
 
 use crate::state::{Console, manages};
 use crate::wire::replay::{EventReplay, EventReplayAnswer, place};
-
-/// Targets of one dispatch: as many as a worker takes without splitting it.
-const TARGETS_MAX: usize = 16;
 
 /// Deliver an event again: new deliveries, whatever became of those before.
 ///
@@ -55,13 +51,9 @@ pub(crate) async fn replay(
     let targets: Vec<Target> =
         callbacks.into_iter().map(|id| Target { generation, ..Target::first(id) }).collect();
     let due = console.clock.now();
-    let part = |targets: &[Target]| {
-        let targets = Targets::These(targets.to_vec());
-        let dispatch = Dispatch { event: event.clone(), targets, novelty: Novelty::New };
-        Delayed { due, dispatch }
-    };
+    let parts = Dispatch::to_targets(&event, &targets).map(|dispatch| Delayed { due, dispatch });
     // Among what comes back, and not before new events.
-    console.broker.publish_after(targets.chunks(TARGETS_MAX).map(part).collect()).await?;
+    console.broker.publish_after(parts.collect()).await?;
     let answer = EventReplayAnswer {
         event: id.to_string(),
         generation,

@@ -238,8 +238,27 @@ pub(crate) async fn cancel_pending(
     /// Of one transaction: a few milliseconds of the writer's time.
     const STEP: usize = 500;
     let now = console.clock.now();
-    while console.store.cancel_pending(callback, reason, now, STEP).await? == STEP {}
-    Ok(())
+    loop {
+        let step = console.store.cancel_pending(callback, reason, now, STEP).await?;
+        count_cancelled(console, callback, reason, step);
+        if step < STEP {
+            return Ok(());
+        }
+    }
+}
+
+/// Those to a callback that is deleted count together: it has no series any more.
+pub(crate) fn count_cancelled(
+    console: &Console,
+    callback: CallbackId,
+    reason: CancelReason,
+    deliveries: usize,
+) {
+    let counts_for = match reason {
+        CancelReason::CallbackDeleted => None,
+        CancelReason::CallbackDisabled | CancelReason::Requested => Some(callback),
+    };
+    console.metrics.deliveries_cancelled(counts_for, deliveries);
 }
 
 pub(crate) fn base_of(stored: Callback, updated_at: Timestamp) -> Base {

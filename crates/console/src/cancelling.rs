@@ -35,6 +35,7 @@ pub(crate) async fn one(
     let key = DeliveryKey { id, created_at: delivery.created_at };
     let (reason, now) = (CancelReason::Requested, console.clock.now());
     let cancelled = console.store.cancel_delivery(key, reason, now).await?;
+    console.metrics.deliveries_cancelled(Some(delivery.callback), cancelled.into());
     let delivery = visible(&console, &caller, id).await?;
     if !cancelled {
         return Err(Problem::conflict(format!("it is {} already", delivery.state.status())));
@@ -68,8 +69,11 @@ pub(crate) async fn of_event(
     let mut cancelled = 0;
     loop {
         let step = console.store.cancel_event(&event, reason, now, STEP_LEN_MAX).await?;
-        cancelled += step;
-        if step < STEP_LEN_MAX {
+        for callback in &step {
+            console.metrics.deliveries_cancelled(Some(*callback), 1);
+        }
+        cancelled += step.len();
+        if step.len() < STEP_LEN_MAX {
             return Ok(Json(EventCancelAnswer { event: id.to_string(), cancelled }));
         }
     }

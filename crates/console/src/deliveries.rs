@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, PageAnswer, PageQuery, PathId, Problem, Query};
 use ringback_core::delivery::{Delivery, DeliveryState};
-use ringback_core::dispatch::Novelty;
 use ringback_core::{Account, Callback, DeliveryId, Dispatch, Event, Target};
 use ringback_store::{DeliveryQuery, Scope, StatusFilter};
 
@@ -111,19 +110,11 @@ pub(crate) async fn retry(
     // Now is what was asked for, also of an event that is to be delivered later.
     let event = Event { deliver_at: None, ..event };
     let position = delivery.position_by_hand();
-    let target = Target {
-        callback: delivery.callback,
-        generation: delivery.generation,
-        position,
-        deferrals: 0,
-    };
+    let target = Target::of(&delivery, position);
     // Nothing is recorded here: the attempt will be. A record before it, and a crash in between, would leave a pending
     // delivery that nobody works on.
     // The dispatch that waits on the queue makes the same attempt: the second of the two finds the first recorded.
-    let dispatch = Dispatch {
-        novelty: Novelty::PerhapsRepeated,
-        ..Dispatch::to_target(Arc::new(event), target)
-    };
+    let dispatch = Dispatch::to_target(Arc::new(event), target).in_doubt();
     console.broker.publish(vec![dispatch]).await?;
     let answer = RetryAnswer {
         delivery: id.to_string(),

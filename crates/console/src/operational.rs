@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ringback_core::callback::CallbackState;
-use ringback_core::dispatch::Novelty;
 use ringback_core::operational::Happening;
 use ringback_core::{Account, Callback, Dispatch};
 
@@ -16,8 +15,8 @@ pub(crate) async fn tell_disabled(console: &Console, before: &Callback, after: &
         return;
     }
     let disabled = Happening::CallbackDisabled { callback: after, reason, at: after.updated_at };
-    let of_event = Dispatch::of_event(Arc::new(disabled.event(console.clock.now())));
-    let dispatch = Dispatch { novelty: Novelty::PerhapsRepeated, ..of_event };
+    let event = Arc::new(disabled.event(console.clock.now()));
+    let dispatch = Dispatch::of_event(event).in_doubt();
     if let Err(error) = console.broker.publish(vec![dispatch]).await {
         tracing::warn!(
             callback = %after.id, account = after.account.as_ref().map(Account::as_str),

@@ -15,7 +15,6 @@ use futures_util::stream::FuturesUnordered;
 use ringback_broker::Delayed;
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{CancelReason, Delivery};
-use ringback_core::dispatch::Novelty;
 use ringback_core::{Callback, CallbackId, Dispatch, Target, Timestamp};
 use ringback_runtime::Shutdown;
 use ringback_runtime::supervisor::BoxError;
@@ -23,6 +22,7 @@ use ringback_store::{CallbackChange, Parked, Revision};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::Console;
+use crate::callbacks::count_cancelled;
 
 /// Also without a change: a worker with an old list of callbacks may keep a delivery after its callback was resumed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -116,7 +116,10 @@ impl Keeper {
         let (changes, reached) = store.callback_changes(seen.revision).await?;
         for change in changes {
             let id = match change {
-                CallbackChange::Deleted(id) => id,
+                CallbackChange::Deleted(id) => {
+                    self.console.metrics.callback_deleted(id);
+                    id
+                }
                 CallbackChange::Put(callback) if !callback.state.is_enabled() => callback.id,
                 CallbackChange::Put(_) => continue,
             };
@@ -208,7 +211,8 @@ impl Keeper {
         if store.parked(id, 1).await?.is_empty() {
             return Ok(Left::Nothing);
         }
-        store.cancel_pending(id, reason, clock.now(), CANCELLED_LEN_MAX).await?;
+        let cancelled = store.cancel_pending(id, reason, clock.now(), CANCELLED_LEN_MAX).await?;
+        count_cancelled(&self.console, id, reason, cancelled);
         Ok(Left::More(Duration::ZERO))
     }
 }
@@ -244,17 +248,8 @@ impl Pace {
 
 /// The attempt that would have come next.
 fn dispatch(parked: &Parked) -> Dispatch {
-    let delivery = &parked.delivery;
-    let target = Target {
-        callback: delivery.callback,
-        generation: delivery.generation,
-        position: delivery.next_position(),
-        deferrals: 0,
-    };
-    Dispatch {
-        novelty: Novelty::PerhapsRepeated,
-        ..Dispatch::to_target(parked.event.clone(), target)
-    }
+    let target = Target::of(&parked.delivery, parked.delivery.next_position());
+    Dispatch::to_target(parked.event.clone(), target).in_doubt()
 }
 
 /// Returns once the configuration changes; never, if the store is closed.

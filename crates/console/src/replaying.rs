@@ -19,7 +19,6 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ringback_broker::Delayed;
 use ringback_core::delivery::DeliveryState;
-use ringback_core::dispatch::Novelty;
 use ringback_core::{CallbackId, Dispatch, ReplayId, Target};
 use ringback_runtime::Shutdown;
 use ringback_runtime::supervisor::BoxError;
@@ -247,17 +246,13 @@ impl Replayer {
                 }
                 DeliveryState::Exhausted
                 | DeliveryState::Cancelled(_)
-                | DeliveryState::Pending { .. } => Target {
-                    callback: delivery.callback,
-                    generation: delivery.generation,
-                    position: delivery.position_by_hand(),
-                    deferrals: 0,
-                },
+                | DeliveryState::Pending { .. } => {
+                    Target::of(delivery, delivery.position_by_hand())
+                }
             };
             // A test is over with its one attempt.
             if delivery.generation != Target::TRIAL {
-                let dispatch = Dispatch::to_target(event.clone(), target);
-                dispatches.push(Dispatch { novelty: Novelty::PerhapsRepeated, ..dispatch });
+                dispatches.push(Dispatch::to_target(event.clone(), target).in_doubt());
             }
         }
         Ok(dispatches)

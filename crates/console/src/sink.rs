@@ -6,8 +6,9 @@
 //! nobody, is seen by the instance alone, and comes at a bounded rate.
 
 mod echo;
+mod senders;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Json;
@@ -22,6 +23,7 @@ use ringback_core::{Account, Callback, CallbackId, LoggedRequestId, Timestamp};
 use ringback_store::{LoggedRequest, LoggedRequestQuery};
 use tokio::sync::Semaphore;
 
+use self::senders::Senders;
 use crate::state::{Console, random};
 use crate::wire::sink::LoggedRequestAnswer;
 
@@ -40,19 +42,25 @@ const UNKNOWN_PER_SECOND: u32 = 20;
 /// What the handlers here share.
 pub(crate) struct Sink {
     places: Semaphore,
-    unknown: Mutex<Unknown>,
+    senders: Senders,
+    /// Requests of nobody known that were written down.
+    unknown: Mutex<PerSecond>,
 }
 
-/// Requests of nobody known that were written down within one second.
+/// How often something was done within one second.
 #[derive(Default)]
-struct Unknown {
+struct PerSecond {
     second: i64,
     count: u32,
 }
 
 impl Default for Sink {
     fn default() -> Self {
-        Self { places: Semaphore::new(PLACES), unknown: Mutex::default() }
+        Self {
+            places: Semaphore::new(PLACES),
+            senders: Senders::default(),
+            unknown: Mutex::default(),
+        }
     }
 }
 
@@ -152,17 +160,25 @@ async fn log(
 impl Sink {
     fn admit_unknown(&self, now: Timestamp) -> Result<(), Problem> {
         let mut unknown = self.unknown.lock().expect("nobody panics holding it");
-        if unknown.second != now.seconds() {
-            *unknown = Unknown { second: now.seconds(), count: 0 };
-        }
-        if unknown.count == UNKNOWN_PER_SECOND {
+        if !unknown.admit(now, UNKNOWN_PER_SECOND) {
             return Err(Problem::too_many_requests(
                 "too many requests that bear no signature of a callback",
                 Duration::from_secs(1),
             ));
         }
-        unknown.count += 1;
         Ok(())
+    }
+}
+
+impl PerSecond {
+    /// Counts it, unless that makes more than `max` within this second.
+    fn admit(&mut self, now: Timestamp, max: u32) -> bool {
+        if self.second != now.seconds() {
+            *self = Self { second: now.seconds(), count: 0 };
+        }
+        let is_admitted = self.count < max;
+        self.count += u32::from(is_admitted);
+        is_admitted
     }
 }
 
@@ -172,7 +188,7 @@ async fn sender(
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> Result<Option<Callback>, Problem> {
+) -> Result<Option<Arc<Callback>>, Problem> {
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(callback), Some(webhook_id), Some(time), Some(signature)) = (
         value("ringback-callback").and_then(|id| id.parse::<CallbackId>().ok()),
@@ -186,7 +202,7 @@ async fn sender(
         return Ok(None);
     }
     let time = Timestamp::from_ms(time.saturating_mul(1_000));
-    let found = console.store.callback(callback).await?;
+    let found = console.sink.senders.find(&*console.store, &*console.clock, callback).await?;
     Ok(found.filter(|callback| callback.signing_secret.signed(webhook_id, time, body, signature)))
 }
 

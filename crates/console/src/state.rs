@@ -7,6 +7,7 @@ use ringback_api::{Caller, Keys, Problem, Types};
 use ringback_broker::Broker;
 use ringback_core::Callback;
 use ringback_core::address::AddressPolicy;
+use ringback_metrics::Metrics;
 use ringback_runtime::Clock;
 use ringback_store::Store;
 use tokio::sync::Notify;
@@ -25,6 +26,7 @@ pub struct Console {
     /// Somebody asked for a bulk replay.
     pub(crate) replay_asked: Arc<Notify>,
     pub(crate) reference: Arc<Reference>,
+    pub(crate) metrics: Metrics,
     keys: Arc<Keys>,
 }
 
@@ -41,7 +43,14 @@ impl Console {
         let (address_policy, sink) = (Arc::new(address_policy), Arc::default());
         let reference = Arc::new(Reference::new(Types::new(Arc::clone(&store))));
         let replay_asked = Arc::default();
-        Self { reference, store, broker, clock, address_policy, sink, replay_asked, keys }
+        let metrics = Metrics::default();
+        Self { reference, store, broker, clock, address_policy, sink, replay_asked, metrics, keys }
+    }
+
+    /// The same, which counts here.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 }
 

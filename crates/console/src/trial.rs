@@ -10,8 +10,8 @@ use ringback_api::{Caller, OptionalJsonBody, PathId, Problem};
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{Attempt, Delivery, DeliveryState};
 use ringback_core::{
-    Account, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, EventName, Target,
-    Timestamp, Variables, operational,
+    Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, EventName, Target, Timestamp,
+    Variables, operational,
 };
 use ringback_store::LiveAttempt;
 use tokio::sync::broadcast;
@@ -94,21 +94,17 @@ async fn event(
     Ok(Event {
         id: EventId::from_parts(now, random()?),
         name: name.unwrap_or_else(test_name),
-        account: account.unwrap_or_else(instance),
+        account: account.unwrap_or_else(operational::instance_account),
         time: now,
         accepted_at: now,
         deliver_at: None,
         variables,
+        trace: None,
     })
 }
 
 fn test_name() -> EventName {
     "ringback.test".parse().expect("a valid name")
-}
-
-/// The account of an event that belongs to none.
-fn instance() -> Account {
-    operational::INSTANCE_ACCOUNT.parse().expect("a valid account")
 }
 
 fn some_variables() -> Variables {

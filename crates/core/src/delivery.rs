@@ -198,7 +198,7 @@ pub struct SentRequest {
     /// The whole URL, tags replaced.
     pub url: String,
     /// Name and value of each header, secrets masked.
-    pub headers: Vec<(Cow<'static, str>, String)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The format of the body: the body itself follows from it and the event, and is not kept twice. None with GET.
     pub format: Option<Format>,
 }

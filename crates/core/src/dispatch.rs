@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::Delivery;
 use crate::retry::{AttemptNumber, Position};
-use crate::{Account, CallbackId, DeliveryId, Event, EventId, EventName, Timestamp, Variables};
+use crate::{
+    Account, CallbackId, DeliveryId, Event, EventId, EventName, Timestamp, TraceContext, Variables,
+};
 
 /// An event, and who still has to get it.
 #[derive(Clone, Debug)]
@@ -64,6 +67,22 @@ impl Dispatch {
     pub fn to_target(event: Arc<Event>, target: Target) -> Self {
         Self { event, targets: Targets::These(vec![target]), novelty: Novelty::New }
     }
+
+    /// The same event on its way to all of these targets, in parts of at most [`TARGETS_MAX`].
+    pub fn to_targets(event: &Arc<Event>, targets: &[Target]) -> impl Iterator<Item = Self> {
+        targets.chunks(TARGETS_MAX).map(|part| Self {
+            event: event.clone(),
+            targets: Targets::These(part.to_vec()),
+            novelty: Novelty::New,
+        })
+    }
+
+    /// The same, to be looked up in the history first: for whoever may put it on the queue twice, or while an equal one
+    /// is on its way or done.
+    #[must_use]
+    pub fn in_doubt(self) -> Self {
+        Self { novelty: Novelty::PerhapsRepeated, ..self }
+    }
 }
 
 impl Target {
@@ -84,6 +103,13 @@ impl Target {
     pub fn first(callback: CallbackId) -> Self {
         let position = Position { attempt: AttemptNumber::MIN, series_start: AttemptNumber::MIN };
         Self { callback, generation: 0, position, deferrals: 0 }
+    }
+
+    /// This attempt of a delivery that is known already.
+    #[must_use]
+    pub fn of(delivery: &Delivery, position: Position) -> Self {
+        let Delivery { callback, generation, .. } = *delivery;
+        Self { callback, generation, position, deferrals: 0 }
     }
 
     /// The attempt after this one.
@@ -113,6 +139,9 @@ impl Target {
     }
 }
 
+/// The most targets that a worker takes at once: a dispatch to more is split, so that no message takes long and several
+/// workers share it.
+pub const TARGETS_MAX: usize = 16;
 /// The most dispatches one bundle holds.
 pub const BUNDLE_LEN_MAX: usize = 64;
 /// A bundle takes no further dispatch once it is this large.
@@ -185,6 +214,12 @@ mod wire {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deliver_ms: Option<i64>,
         variables: Cow<'a, Variables>,
+        /// The trace it belongs to, as a header `traceparent`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<Cow<'a, str>>,
+        /// The same, as a header `tracestate`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace_state: Option<Cow<'a, str>>,
         /// None: all that match.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         targets: Option<Vec<Target>>,
@@ -242,6 +277,8 @@ mod wire {
                 accepted_ms: event.accepted_at.ms(),
                 deliver_ms: event.deliver_at.map(Timestamp::ms),
                 variables: Cow::Borrowed(&event.variables),
+                trace: event.trace.as_ref().map(|trace| trace.traceparent().into()),
+                trace_state: event.trace.as_ref().and_then(|it| it.tracestate()).map(Cow::Borrowed),
                 targets: match &dispatch.targets {
                     Targets::Matching => None,
                     Targets::These(these) => Some(these.iter().map(Target::from).collect()),
@@ -261,6 +298,10 @@ mod wire {
                 accepted_at: Timestamp::from_ms(wire.accepted_ms),
                 deliver_at: wire.deliver_ms.map(Timestamp::from_ms),
                 variables: wire.variables.into_owned(),
+                // One that can't be read costs the trace, and not the event.
+                trace: wire
+                    .trace
+                    .and_then(|trace| TraceContext::parse(&trace, wire.trace_state.as_deref())),
             };
             let targets = match wire.targets {
                 None => Targets::Matching,
@@ -313,6 +354,7 @@ mod tests {
             accepted_at: Timestamp::from_ms(2),
             deliver_at: None,
             variables: serde_json::from_str(variables).expect("an object"),
+            trace: None,
         };
         Dispatch::of_event(Arc::new(event))
     }
@@ -361,6 +403,18 @@ mod tests {
         assert_eq!(text.matches("new").count(), 2, "{text}");
         let read = decode(&text).expect("readable");
         assert_eq!(read[0].targets, Targets::These(vec![target()]));
+    }
+
+    #[test]
+    fn trace_travels_and_one_that_cannot_be_read_is_none() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::parse(parent, Some("a=1"));
+        let event = Event { trace: trace.clone(), ..(*dispatch("{}").event).clone() };
+        let text = encode(&Dispatch::of_event(Arc::new(event)));
+        let read = decode(&text).expect("readable");
+        assert_eq!(read[0].event.trace, trace);
+        let broken = decode(&text.replace("-01\"", "-0\"")).expect("readable");
+        assert_eq!(broken[0].event.trace, None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::{EventId, Timestamp};
+use crate::{EventId, Timestamp, TraceContext};
 
 /// Something that happened at a producer, and that subscribers are told of.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Event {
     pub deliver_at: Option<Timestamp>,
     /// What is known of it.
     pub variables: Variables,
+    /// Where in a trace it stands, while it is on its way; the history does not keep it.
+    pub trace: Option<TraceContext>,
 }
 
 /// A text of 1 to `max` characters out of a small alphabet.

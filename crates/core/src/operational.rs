@@ -75,18 +75,32 @@ pub enum Happening<'a> {
     },
 }
 
+/// The name of [`Happening::CallbackDisabled`].
+const CALLBACK_DISABLED: &str = "ringback.callback.disabled";
+/// The name of [`Happening::DeliveryExhausted`].
+const DELIVERY_EXHAUSTED: &str = "ringback.delivery.exhausted";
+/// The name of [`Happening::CircuitOpened`].
+const CIRCUIT_OPENED: &str = "ringback.circuit.opened";
+/// The name of [`Happening::CircuitClosed`].
+const CIRCUIT_CLOSED: &str = "ringback.circuit.closed";
+
 /// The names of all operational events.
-pub const NAMES: [&str; 4] = [
-    "ringback.callback.disabled",
-    "ringback.delivery.exhausted",
-    "ringback.circuit.opened",
-    "ringback.circuit.closed",
-];
+pub const NAMES: [&str; 4] =
+    [CALLBACK_DISABLED, DELIVERY_EXHAUSTED, CIRCUIT_OPENED, CIRCUIT_CLOSED];
 
 /// Whether only Ringback itself may give an event this name.
 #[must_use]
 pub fn is_reserved(name: &EventName) -> bool {
     name.as_str().starts_with(NAME_PREFIX)
+}
+
+/// [`INSTANCE_ACCOUNT`], as an account.
+///
+/// # Panics
+/// Never: it keeps to the rule of accounts.
+#[must_use]
+pub fn instance_account() -> Account {
+    INSTANCE_ACCOUNT.parse().expect("it keeps to the rule of accounts")
 }
 
 impl Account {
@@ -122,10 +136,10 @@ impl Happening<'_> {
 
     const fn kind(&self) -> &'static str {
         match self {
-            Self::CallbackDisabled { .. } => NAMES[0],
-            Self::DeliveryExhausted { .. } => NAMES[1],
-            Self::CircuitOpened { .. } => NAMES[2],
-            Self::CircuitClosed { .. } => NAMES[3],
+            Self::CallbackDisabled { .. } => CALLBACK_DISABLED,
+            Self::DeliveryExhausted { .. } => DELIVERY_EXHAUSTED,
+            Self::CircuitOpened { .. } => CIRCUIT_OPENED,
+            Self::CircuitClosed { .. } => CIRCUIT_CLOSED,
         }
     }
 
@@ -151,6 +165,7 @@ impl Happening<'_> {
             accepted_at: now,
             deliver_at: None,
             variables: serde_json::from_str(&variables).expect("an object was written"),
+            trace: None,
         }
     }
 
@@ -244,11 +259,6 @@ enum Variables<'a> {
         open_since: Timestamp,
     },
 }
-
-fn instance_account() -> Account {
-    INSTANCE_ACCOUNT.parse().expect("it keeps to the rule of accounts")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +284,7 @@ mod tests {
             accepted_at: Timestamp::EPOCH,
             deliver_at: None,
             variables: crate::Variables::default(),
+            trace: None,
         }
     }
 

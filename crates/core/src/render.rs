@@ -68,7 +68,8 @@ fn json(event: &Event) -> String {
         variables: &'a Variables,
     }
 
-    let Event { id, name, account, time, accepted_at: _, deliver_at: _, variables } = event;
+    let Event { id, name, account, time, accepted_at: _, deliver_at: _, variables, trace: _ } =
+        event;
     let shape = Shape { id: *id, name, account, time: *time, variables };
     serde_json::to_string(&shape).expect("strings and raw values always serialize")
 }
@@ -106,6 +107,7 @@ mod tests {
             accepted_at: Timestamp::from_ms(1_767_323_045_900),
             deliver_at: None,
             variables: serde_json::from_str(variables).expect("an object"),
+            trace: None,
         }
     }
 

@@ -16,6 +16,7 @@ fn event(name: &str, variables: &str) -> Event {
         accepted_at: Timestamp::from_ms(1_767_323_045_900),
         deliver_at: None,
         variables: serde_json::from_str(variables).expect("an object"),
+        trace: None,
     }
 }
 

@@ -92,6 +92,7 @@ prop_compose! {
             accepted_at: Timestamp::from_ms(accepted_at),
             deliver_at: deliver_at.map(Timestamp::from_ms),
             variables,
+            trace: None,
         }
     }
 }
@@ -106,6 +107,7 @@ fn event_with(members: &[(&str, &str)]) -> Event {
         accepted_at: Timestamp::EPOCH,
         deliver_at: None,
         variables: serde_json::from_str(&object(&members)).expect("a JSON object"),
+        trace: None,
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use ringback_api::{Caller, FieldError, Keys, Problem, Types};
 use ringback_broker::Broker;
 use ringback_core::dispatch::Novelty;
-use ringback_core::{Account, Timestamp};
+use ringback_core::{Account, Timestamp, TraceContext};
 use ringback_idempotency::{Begun, Idempotency, RequestKey};
+use ringback_metrics::IntakeMetrics;
+use ringback_runtime::trace::{SpanKind, Tracer};
 use ringback_runtime::{Clock, TaskGroup};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
@@ -31,6 +33,8 @@ pub struct Ingest {
     pub(crate) keys: Arc<Keys>,
     pub(crate) catalog: Gate,
     pub(crate) event_bytes_max: usize,
+    pub(crate) metrics: Arc<IntakeMetrics>,
+    pub(crate) tracer: Tracer,
     /// Requests that go on though their senders hang up.
     tasks: TaskGroup,
 }
@@ -43,6 +47,8 @@ pub struct Rules {
     pub types: Arc<Types>,
     /// The most bytes that one event may have.
     pub event_bytes_max: usize,
+    /// What is counted.
+    pub metrics: Arc<IntakeMetrics>,
 }
 
 /// A request, as far as HTTP goes.
@@ -50,6 +56,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) idempotency_key: Option<&'a str>,
     pub(crate) body: &'a [u8],
+    /// Where in a trace it stands.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) form: Form,
 }
 
@@ -82,7 +90,7 @@ impl Ingest {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Self {
-        let Rules { keys, types, event_bytes_max } = rules;
+        let Rules { keys, types, event_bytes_max, metrics } = rules;
         Self {
             broker,
             idempotency,
@@ -91,8 +99,16 @@ impl Ingest {
             keys,
             catalog: Gate::new(types),
             event_bytes_max,
+            metrics,
+            tracer: Tracer::default(),
             tasks: TaskGroup::new(),
         }
+    }
+
+    /// The same, which tells of what it does.
+    #[must_use]
+    pub fn traced_by(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// From a request to its answer.
@@ -108,13 +124,20 @@ impl Ingest {
         submission: Submission<'_>,
     ) -> Result<Reply, Problem> {
         self.catalog.refresh().await;
-        let parsed = self.parse(&submission)?;
+        let mut parsed =
+            self.parse(&submission).inspect_err(|problem| self.count_refused(problem, 1))?;
+        if let Some(trace) = &submission.trace {
+            parsed.stand_in(trace);
+        }
         let key = submission.idempotency_key.map(|key| RequestKey::Header {
             account: submission.caller.account().cloned(),
             key: key.to_owned(),
         });
+        let well_formed = parsed.well_formed();
         if key.is_none() && !parsed.has_chosen_id() {
-            return self.accept_parsed(parsed, &Origin::Fresh).await;
+            let reply = self.accept_parsed(parsed, &Origin::Fresh).await;
+            self.count(well_formed, &reply);
+            return reply;
         }
         let fingerprint = fingerprint(&submission);
         let (answer, answered) = oneshot::channel();
@@ -124,6 +147,7 @@ impl Ingest {
                 Some(key) => ingest.accept_with_key(parsed, key, &fingerprint).await,
                 None => ingest.accept_parsed(parsed, &Origin::Fresh).await,
             };
+            ingest.count(well_formed, &reply);
             // The sender has hung up.
             let _nobody_waits = answer.send(reply);
         });
@@ -272,7 +296,7 @@ impl Ingest {
                 Decision::Repeat(id) => answers[place] = Answer::Accepted { id, duplicate: true },
             }
         }
-        self.publish(taken).await?;
+        self.publish(taken, SpanKind::Server).await?;
         Ok(answers)
     }
 }
@@ -300,6 +324,25 @@ struct ToAccept {
 type Checked = Result<Candidate, Vec<FieldError>>;
 
 impl Parsed {
+    /// Events stand in a trace where their request does, unless they say where themselves.
+    fn stand_in(&mut self, trace: &TraceContext) {
+        let stands = |one: &mut ToAccept| {
+            one.event.trace.get_or_insert_with(|| trace.clone());
+        };
+        match self {
+            Self::One(one) => stands(one),
+            Self::Many(many) => many.iter_mut().flatten().for_each(stands),
+        }
+    }
+
+    /// How many events may be taken.
+    fn well_formed(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(many) => many.iter().flatten().count(),
+        }
+    }
+
     fn has_chosen_id(&self) -> bool {
         match self {
             Self::One(one) => one.event.id.is_some(),

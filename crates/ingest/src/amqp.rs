@@ -6,13 +6,15 @@
 //! told from another, and comes twice.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use ringback_api::FieldError;
 use ringback_broker::{Incoming, Intake, IntakeConsumer, IntakeReceipt, Rejection};
-use ringback_core::{Account, EventId};
+use ringback_core::{Account, EventId, TraceContext};
+use ringback_metrics::Source;
 use ringback_runtime::Shutdown;
+use ringback_runtime::trace::SpanKind;
 use uuid::Uuid;
 
 use crate::accept::Ingest;
@@ -67,6 +69,7 @@ impl Ingest {
     ) {
         self.catalog.refresh().await;
         let mut candidates = Vec::with_capacity(batch.len());
+        let began = Instant::now();
         let mut receipts = Vec::with_capacity(batch.len());
         let mut rejected = Vec::new();
         for incoming in batch {
@@ -78,20 +81,28 @@ impl Ingest {
                 Err(why) => rejected.push((incoming, why)),
             }
         }
-        let rejecting = join_all(
-            rejected.iter().map(|(incoming, why)| set_aside(consumer, incoming, why, shutdown)),
-        );
-        let taking = self.take(consumer, candidates, receipts, shutdown);
+        let rejecting = join_all(rejected.iter().map(async |(incoming, why)| {
+            if set_aside(consumer, incoming, why, shutdown).await {
+                self.count_set_aside(why);
+            }
+        }));
+        let taking = async {
+            if let Some(taken) = self.take(consumer, candidates, receipts, shutdown).await {
+                self.metrics.took(Source::Amqp, began.elapsed(), taken);
+            }
+        };
         futures_util::join!(rejecting, taking);
     }
 
+    /// Returns how many are on the queue now; none: the process stops before.
     async fn take(
         &self,
         consumer: &dyn IntakeConsumer,
         candidates: Vec<Candidate>,
         receipts: Vec<IntakeReceipt>,
         shutdown: &Shutdown,
-    ) {
+    ) -> Option<usize> {
+        let all = candidates.len();
         let mut taken: Vec<Candidate> = Vec::with_capacity(candidates.len());
         for decision in self.recognise(candidates).await {
             match decision {
@@ -101,12 +112,16 @@ impl Ingest {
                 Decision::Repeat(_) => {}
             }
         }
-        let publish = || self.publish(taken.clone());
-        if insist("publish events from the intake queue", publish, shutdown).await {
-            for receipt in receipts {
-                consumer.ack(receipt);
-            }
+        let publish = || self.publish(taken.clone(), SpanKind::Consumer);
+        if !insist("publish events from the intake queue", publish, shutdown).await {
+            return None;
         }
+        self.metrics.events_accepted(Source::Amqp, taken.len());
+        self.metrics.events_repeated(Source::Amqp, all - taken.len());
+        for receipt in receipts {
+            consumer.ack(receipt);
+        }
+        Some(taken.len())
     }
 
     fn check_incoming(&self, incoming: &Incoming) -> Result<Candidate, Rejection> {
@@ -142,6 +157,10 @@ impl Ingest {
         };
         self.catalog.check(&event, &account).map_err(|errors| invalid(&errors))?;
         event.id = event.id.or_else(|| id_of(incoming.message_id.as_deref()?, &account));
+        event.trace = event.trace.or_else(|| {
+            let parent = incoming.traceparent.as_deref()?;
+            TraceContext::parse(parent, incoming.tracestate.as_deref())
+        });
         Ok(event.into_candidate(account, None, now))
     }
 }
@@ -214,20 +233,22 @@ fn invalid(errors: &[FieldError]) -> Rejection {
     Rejection { reason: "invalid", detail: said.join("; ") }
 }
 
+/// False: the process stops before.
+/// What is wrong is not logged: it may quote what the producer wrote.
 async fn set_aside(
     consumer: &dyn IntakeConsumer,
     incoming: &Incoming,
     why: &Rejection,
     shutdown: &Shutdown,
-) {
+) -> bool {
     tracing::warn!(
         reason = why.reason,
-        detail = why.detail,
+        message_id = incoming.message_id,
         routing_key = incoming.routing_key,
-        "a producer's message is set aside"
+        "a producer's message is set aside among the rejected, with what is wrong with it in its headers"
     );
     let reject = || consumer.reject(incoming, why);
-    insist("set a producer's message aside", reject, shutdown).await;
+    insist("set a producer's message aside", reject, shutdown).await
 }
 
 /// Does what has to be done, again and again while it fails. False: the process stops before, and the message comes again.

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use ringback_broker::PublishError;
 use ringback_core::dispatch::Novelty;
 use ringback_core::{Account, Dispatch, Event, EventId, Timestamp};
 use ringback_idempotency::{Begun, RequestKey};
+use ringback_runtime::trace::SpanKind;
 
 use crate::accept::Ingest;
+use crate::spans;
 use crate::wire::WellFormed;
 
 /// How long ids and keys that a client chose are remembered.
@@ -23,6 +25,8 @@ pub(crate) struct Candidate {
     /// If its producer chose its id.
     pub(crate) key: Option<RequestKey>,
     pub(crate) novelty: Novelty,
+    /// When the work on it began.
+    pub(crate) began: Instant,
 }
 
 /// What is to be done with a candidate.
@@ -48,6 +52,7 @@ impl WellFormed {
         Candidate {
             key: chosen.then(|| RequestKey::Event { account: account.clone(), id }),
             novelty: Novelty::New,
+            began: Instant::now(),
             event: Arc::new(Event {
                 id,
                 name: self.name,
@@ -56,6 +61,7 @@ impl WellFormed {
                 accepted_at,
                 deliver_at: self.deliver_at,
                 variables: self.variables,
+                trace: self.trace,
             }),
         }
     }
@@ -89,13 +95,19 @@ impl Ingest {
     ///
     /// # Errors
     /// [`PublishError`]: a repeat of it is none.
-    pub(crate) async fn publish(&self, taken: Vec<Candidate>) -> Result<(), PublishError> {
+    pub(crate) async fn publish(
+        &self,
+        mut taken: Vec<Candidate>,
+        kind: SpanKind,
+    ) -> Result<(), PublishError> {
         if taken.is_empty() {
             return Ok(());
         }
         let keys: Vec<_> = taken.iter().filter_map(|candidate| candidate.key.clone()).collect();
+        let spans = spans::begin(&self.tracer, kind, &mut taken);
         let dispatches = taken.into_iter().map(Candidate::into_dispatch).collect();
         let published = self.broker.publish(dispatches).await;
+        spans::end(spans, &published);
         join_all(keys.iter().map(|key| self.end(key, &published))).await;
         published
     }

@@ -1,7 +1,7 @@
 //! CloudEvents 1.0 as they come in: structured and binary, over HTTP and AMQP.
 //!
 //! `type` is the event's name, `data` its variables, `time` its time; the extension attributes `account` and `deliverat`
-//! say what their namesakes say. Every other attribute is let by, as the specification asks of a receiver: nothing is
+//! say what their namesakes say, `traceparent` and `tracestate` where in a trace it stands. Every other attribute is let by, as the specification asks of a receiver: nothing is
 //! made of it.
 //!
 //! # Source
@@ -12,7 +12,7 @@ mod attributes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ringback_api::FieldError;
-use ringback_core::{EventId, Timestamp, Variables};
+use ringback_core::{EventId, Timestamp, TraceContext, Variables};
 use uuid::Uuid;
 
 pub(crate) use self::attributes::Attributes;
@@ -85,7 +85,13 @@ fn well_formed(
         deliver_at,
         variables,
         variables_at,
+        trace: trace_of(attributes),
     })
+}
+
+/// The extension "Distributed Tracing": where in a trace the event came into being.
+fn trace_of(attributes: &Attributes) -> Option<TraceContext> {
+    TraceContext::parse(attributes.text("traceparent")?, attributes.text("tracestate"))
 }
 
 fn data_of(members: &Variables) -> Result<Variables, FieldError> {

@@ -1,6 +1,7 @@
 //! The route of ingest.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use ringback_api::{Caller, Keys, Problem};
+use ringback_core::TraceContext;
+use ringback_metrics::Source;
 use utoipa::OpenApi;
 
 use crate::accept::{Form, Ingest, Submission};
@@ -61,7 +64,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             (Vec<CloudEvent> = "application/cloudevents-batch+json"),
         )
     ),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body: the first answer again")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body: the first answer again"),
+        ("traceparent" = Option<String>, Header, description = "W3C Trace Context: the trace that goes on to the receivers"),
+        ("tracestate" = Option<String>, Header, description = "The same: what tracing systems pass to each other"),
+    ),
     responses(
         (status = 202, description = "Durable, and on its way", body = OneOrSeveral),
         Problem,
@@ -69,15 +76,22 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 )]
 async fn accept_events(
     State(Shared(ingest)): State<Shared>,
-    caller: Caller,
+    caller: Result<Caller, Problem>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let form = form(&headers)?;
-    let body = ringback_api::read_body(&headers, body, BODY_BYTES_MAX).await?;
-    let idempotency_key = idempotency_key(&headers)?;
-    let submission = Submission { caller: &caller, idempotency_key, body: &body, form };
+    let read = async {
+        let (caller, form) = (caller?, form(&headers)?);
+        let body = ringback_api::read_body(&headers, body, BODY_BYTES_MAX).await?;
+        Ok((caller, form, body, idempotency_key(&headers)?))
+    };
+    let read = read.await.inspect_err(|problem| ingest.count_refused(problem, 1));
+    let (caller, form, body, idempotency_key) = read?;
+    let began = Instant::now();
+    let trace = trace(&headers);
+    let submission = Submission { caller: &caller, idempotency_key, body: &body, trace, form };
     let reply = ingest.accept(submission).await?;
+    ingest.metrics.took(Source::Http, began.elapsed(), 1);
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((StatusCode::ACCEPTED, json, reply.to_json()).into_response())
 }
@@ -112,6 +126,17 @@ fn form(headers: &HeaderMap) -> Result<Form, Problem> {
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().strip_prefix("ce-")?, value.as_bytes())));
     Ok(Form::BinaryCloudEvent(Attributes::of_http(attributes)))
+}
+
+/// Where in a trace the request stands. One that says so twice says nothing; a list of states may be spread over several
+/// headers.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all("traceparent").iter();
+    let (parent, None) = (parents.next()?, parents.next()) else { return None };
+    let states: Option<Vec<_>> =
+        headers.get_all("tracestate").iter().map(|value| value.to_str().ok()).collect();
+    let state = states.filter(|states| !states.is_empty()).map(|states| states.join(","));
+    TraceContext::parse(parent.to_str().ok()?.trim(), state.as_deref())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {

@@ -9,9 +9,11 @@ mod amqp;
 mod candidate;
 mod catalog;
 mod cloud_event;
+mod counting;
 mod http;
 mod mark;
 mod memory;
+mod spans;
 mod wire;
 
 pub use accept::{Ingest, Rules};

@@ -1,14 +1,13 @@
 //! Whether repeats are remembered now. Without a memory events are taken all the same: they come at least once, and
 //! what the history knows of is not sent again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use ringback_idempotency::Error;
+use ringback_runtime::Outage;
 
 /// The idempotency store as ingest last met it.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    away: AtomicBool,
+    outage: Outage,
 }
 
 impl Memory {
@@ -16,13 +15,13 @@ impl Memory {
     pub(crate) fn told<T>(&self, answer: Result<T, Error>) -> Option<T> {
         match answer {
             Ok(answer) => {
-                if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+                if self.outage.ends() {
                     tracing::info!("repeats are remembered again");
                 }
                 Some(answer)
             }
             Err(error) => {
-                if !self.away.swap(true, Ordering::Relaxed) {
+                if self.outage.begins() {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "repeats are not remembered now: events are taken all the same, at least once"

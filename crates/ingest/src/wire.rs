@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use ringback_api::FieldError;
-use ringback_core::{Account, EventId, EventName, Timestamp, Variables, operational};
+use ringback_core::{Account, EventId, EventName, Timestamp, TraceContext, Variables, operational};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -87,6 +87,8 @@ pub(crate) struct WellFormed {
     pub(crate) variables: Variables,
     /// Where its variables stand.
     pub(crate) variables_at: &'static str,
+    /// Where in a trace it stands, says whoever sent it.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl NewEvent {
@@ -110,6 +112,7 @@ impl NewEvent {
                 deliver_at,
                 variables,
                 variables_at: "/variables",
+                trace: None,
             }),
             None => Err(checks.errors),
         }

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/openapi.json`: what needs no key.
+//! `/healthz`, `/readyz`, `/metrics` and `/openapi.json`: what needs no key.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -34,27 +34,41 @@ struct Checks {
     idempotency: String,
 }
 
-pub(crate) fn router(role: Role, ports: Ports) -> Router {
+/// What one look at the ports found: what is wrong with each, if anything is.
+#[derive(Clone)]
+pub(crate) struct Findings {
+    pub(crate) broker: Result<(), String>,
+    pub(crate) store: Result<(), String>,
+    pub(crate) idempotency: Result<(), String>,
+}
+
+pub(crate) fn router(checkup: Arc<Checkup>) -> Router {
     Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || Json(openapi())))
-        .with_state(Arc::new(Checkup { role, ports, last: Mutex::default() }))
+        .with_state(checkup)
 }
 
 /// Looks at the ports at most once a second, whoever asks: a look costs a commit, and asking takes no key.
-struct Checkup {
+pub(crate) struct Checkup {
     role: Role,
     ports: Ports,
-    last: Mutex<Option<(Instant, StatusCode, String)>>,
+    last: Mutex<Option<(Instant, Findings)>>,
+    /// One at a time is written down: with thousands of callbacks that takes a core for a while.
+    scraping: Mutex<()>,
 }
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A port that says nothing for so long is not ready.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
 /// What these calls are, described.
 pub(crate) fn described() -> utoipa::openapi::OpenApi {
     #[derive(OpenApi)]
-    #[openapi(paths(health, readiness), components(schemas(Readiness)))]
+    #[openapi(paths(health, readiness, metrics), components(schemas(Readiness)))]
     struct Document;
 
     Document::openapi()
@@ -78,53 +92,90 @@ async fn health() -> &'static str {
     )
 )]
 async fn readiness(State(checkup): State<Arc<Checkup>>) -> Response {
-    let mut last = checkup.last.lock().await;
-    let (status, body) = match &*last {
-        Some((at, status, body)) if at.elapsed() < CHECK_INTERVAL => (*status, body.clone()),
-        _ => {
-            let (status, readiness) = check(checkup.role, &checkup.ports).await;
-            let body = serde_json::to_string(&readiness).expect("texts always serialize");
-            *last = Some((Instant::now(), status, body.clone()));
-            (status, body)
+    let findings = checkup.findings().await;
+    let (status, readiness) = judge(checkup.role, &findings);
+    (status, Json(readiness)).into_response()
+}
+
+/// What is counted, in Prometheus' text format: docs/metrics.md says what there is.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", security(()),
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
+)]
+async fn metrics(State(checkup): State<Arc<Checkup>>) -> Response {
+    let _one_at_a_time = checkup.scraping.lock().await;
+    let metrics = checkup.ports.metrics.clone();
+    match tokio::task::spawn_blocking(move || metrics.to_text()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, ringback_metrics::MEDIA_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no metrics can be told");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-    };
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+impl Checkup {
+    pub(crate) fn new(role: Role, ports: Ports) -> Arc<Self> {
+        Arc::new(Self { role, ports, last: Mutex::default(), scraping: Mutex::default() })
+    }
+
+    /// What a look at the ports finds, or found a moment ago.
+    pub(crate) async fn findings(&self) -> Findings {
+        let mut last = self.last.lock().await;
+        if let Some((at, findings)) = &*last
+            && at.elapsed() < CHECK_INTERVAL
+        {
+            return findings.clone();
+        }
+        let Ports { broker, store, idempotency, .. } = &self.ports;
+        let (broker, store, idempotency) = tokio::join!(
+            verdict(broker.ready()),
+            verdict(store.ready()),
+            verdict(idempotency.ready())
+        );
+        let findings = Findings { broker, store, idempotency };
+        *last = Some((Instant::now(), findings.clone()));
+        findings
+    }
 }
 
 /// Without what it needs a process is not ready. Without what it can do without it is, and says what is missing.
-async fn check(role: Role, ports: &Ports) -> (StatusCode, Readiness) {
-    let checks = Checks {
-        broker: verdict(ports.broker.ready().await),
-        store: verdict(ports.store.ready().await),
-        idempotency: verdict(ports.idempotency.ready().await),
-    };
+fn judge(role: Role, findings: &Findings) -> (StatusCode, Readiness) {
+    let Findings { broker, store, idempotency } = findings;
     let needed = match role {
         // An ingest lets those in whose keys it knows, without asking the store.
-        Role::Ingest => vec![&checks.broker],
-        Role::All | Role::Worker | Role::Console => vec![&checks.broker, &checks.store],
+        Role::Ingest => vec![broker],
+        Role::All | Role::Worker | Role::Console => vec![broker, store],
     };
-    let all = [&checks.broker, &checks.store, &checks.idempotency];
-    let is_ok = |check: &&String| *check == "ok";
-    if !needed.iter().all(is_ok) {
-        (StatusCode::SERVICE_UNAVAILABLE, Readiness { status: "not ready", checks })
-    } else if !all.iter().all(is_ok) {
-        (StatusCode::OK, Readiness { status: "degraded", checks })
+    let all = [broker, store, idempotency];
+    let (status_code, status) = if !needed.iter().all(|check| check.is_ok()) {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    } else if !all.iter().all(|check| check.is_ok()) {
+        (StatusCode::OK, "degraded")
     } else {
-        (StatusCode::OK, Readiness { status: "ready", checks })
-    }
+        (StatusCode::OK, "ready")
+    };
+    let said = |check: &Result<(), String>| match check {
+        Ok(()) => "ok".to_owned(),
+        Err(why) => why.clone(),
+    };
+    let [broker, store, idempotency] = all.map(said);
+    (status_code, Readiness { status, checks: Checks { broker, store, idempotency } })
 }
 
-fn verdict<E: std::error::Error>(checked: Result<(), E>) -> String {
-    match checked {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => {
-            let mut said = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                let _writing_to_a_string_does_not_fail = write!(said, ": {error}");
-                cause = error.source();
-            }
-            said
+async fn verdict<E: std::error::Error>(
+    check: impl Future<Output = Result<(), E>>,
+) -> Result<(), String> {
+    let Ok(checked) = tokio::time::timeout(ANSWER_WITHIN, check).await else {
+        return Err(format!("no answer within {ANSWER_WITHIN:?}"));
+    };
+    checked.map_err(|error| {
+        let mut said = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _writing_to_a_string_does_not_fail = write!(said, ": {error}");
+            cause = error.source();
         }
-    }
+        said
+    })
 }

@@ -36,6 +36,34 @@ pub(crate) fn master_key(data_dir: &Path) -> anyhow::Result<MasterKey> {
     key.with_context(|| format!("{} holds no master key: 32 bytes in base64", path.display()))
 }
 
+/// The key that seals the secrets of an export, made now if there is none in this file yet.
+///
+/// # Errors
+/// If it can't be read or written, or is no key.
+pub(crate) fn transfer_key(path: &Path) -> anyhow::Result<MasterKey> {
+    let text = read_or_make(path, || {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("no random bytes to be had")?;
+        Ok(MasterKey::from_random(random).to_base64())
+    })?;
+    parsed(path, &text)
+}
+
+/// The key that an export was made with.
+///
+/// # Errors
+/// If it can't be read, or is no key.
+pub(crate) fn transfer_key_of(path: &Path) -> anyhow::Result<MasterKey> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("key_file: {} can't be read", path.display()))?;
+    parsed(path, &Secret::new(text))
+}
+
+fn parsed(path: &Path, text: &Secret) -> anyhow::Result<MasterKey> {
+    let key = text.reveal().trim().parse();
+    key.with_context(|| format!("key_file: {} holds no key: 32 bytes in base64", path.display()))
+}
+
 /// The admin key that `dev` prints, made now if there is none yet: the same at each start, so that pasted commands go
 /// on working.
 ///
@@ -72,7 +100,8 @@ fn read_or_make(
 
 /// Whole or not at all: under another name first, on the disk, then under its own, unless another process was quicker.
 fn write(path: &Path, secret: &Secret) -> std::io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = directory.unwrap_or(Path::new("."));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let unfinished = path.with_extension(format!("{}.new", std::process::id()));
     let mut file =

@@ -10,10 +10,13 @@ mod housekeeping;
 mod http;
 mod key_files;
 mod operate;
+mod outages;
 mod parts;
 mod process;
+mod sampler;
 mod serve;
 mod settings;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -79,7 +82,7 @@ fn main() -> ExitCode {
             Command::Ingest(given) => serve::run(Role::Ingest, given).await,
             Command::Worker(given) => serve::run(Role::Worker, given).await,
             Command::Console(given) => serve::run(Role::Console, given).await,
-            Command::Demo => demo::run().await,
+            Command::Demo => Box::pin(demo::run()).await,
             Command::Operate(command) => operate::run(command).await,
             Command::Client(command) => return cli::run(command).await,
         }

@@ -1,8 +1,11 @@
 //! The commands of those who run it: queues, tables, what was set aside, and whether all is well. They talk to the servers
-//! and not to a running Ringback.
+//! and, all but `health`, not to a running Ringback.
 
+mod backup;
 mod doctor;
+mod health;
 mod migrate;
+mod moving;
 mod rejected;
 mod topology;
 
@@ -20,12 +23,20 @@ use crate::settings::{BrokerSettings, Settings};
 pub(crate) enum Command {
     /// Check every server: is it there, as it should be, and if not, what to do
     Doctor(doctor::Doctor),
+    /// Ask a running process whether it can do its job: for health checks of containers
+    Health(health::Health),
     /// Make RabbitMQ's exchanges and queues, or compare them
     Topology(topology::Topology),
     /// Look through what producers published and nobody could take
     Rejected(rejected::Rejected),
     /// Bring PostgreSQL's tables up to date
     Migrate(migrate::Migrate),
+    /// Copy the embedded database into a file, also while Ringback runs
+    Backup(backup::Backup),
+    /// Write everything that an instance keeps into one file
+    Export(moving::Export),
+    /// Put what was exported into an empty instance
+    Import(moving::Import),
 }
 
 /// Runs a command.
@@ -35,9 +46,13 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Health(health) => health.run().await,
         Command::Topology(topology) => topology.run().await,
         Command::Rejected(rejected) => rejected.run().await,
         Command::Migrate(migrate) => migrate.run().await,
+        Command::Backup(backup) => backup.run().await,
+        Command::Export(export) => export.run().await,
+        Command::Import(import) => import.run().await,
     }
 }
 

@@ -12,6 +12,7 @@ use ringback_broker::rabbitmq::Rabbitmq;
 use ringback_broker::{Broker, Intake};
 use ringback_idempotency::Idempotency;
 use ringback_idempotency::redis::Redis;
+use ringback_metrics::Metrics;
 use ringback_runtime::{Clock, Shutdown, Supervisor, SystemClock};
 use ringback_sqlite::Database;
 use ringback_store::postgres::{self, PostgresStore};
@@ -46,7 +47,7 @@ impl Parts {
     ///
     /// # Errors
     /// What is in the way and stays so: a data directory in use, a wrong master key, a wrong password.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) async fn open(settings: &Settings, metrics: Metrics) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Before the database is there: one that is there was written with a key, and another would not open it.
         let master_key = match &settings.master_key {
@@ -65,7 +66,7 @@ impl Parts {
             Queue::Embedded(queue) => (queue.clone(), None),
             Queue::Rabbitmq(queue) => (queue.clone(), Some(queue.clone())),
         };
-        let ports = Ports { broker, store, idempotency, clock };
+        let ports = Ports { broker, store, idempotency, clock, metrics };
         Ok(Self { ports, intake, database, queue, postgres, claims })
     }
 

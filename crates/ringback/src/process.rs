@@ -17,14 +17,18 @@ use ringback_api::{Keys, Types};
 use ringback_console::Console;
 use ringback_core::address::PublicUrl;
 use ringback_ingest::{Ingest, Rules};
-use ringback_runtime::{Shutdown, Supervisor, telemetry};
+use ringback_metrics::{About, Metrics};
+use ringback_runtime::{Shutdown, Supervisor, Tracer, telemetry};
 use ringback_store::{KeyHash, Scope};
 use ringback_worker::{Ports, Sender, SenderSettings, Worker, WorkerSettings};
 use tokio::net::TcpListener;
 
 use crate::exit::Failure;
+use crate::health::Checkup;
 use crate::parts::Parts;
+use crate::sampler::{Asks, Sampler};
 use crate::settings::Settings;
+use crate::traces::Exporter;
 use crate::{health, housekeeping, http};
 
 /// How long stopping may take in all.
@@ -74,8 +78,12 @@ pub(crate) struct Process {
     role: Role,
     settings: Settings,
     parts: Parts,
+    checkup: Arc<Checkup>,
     keys: Arc<Keys>,
     sender: Sender,
+    tracer: Tracer,
+    /// None: there is no collector, or nothing to tell it.
+    exporter: Option<Exporter>,
 }
 
 /// A process with its ports bound.
@@ -120,10 +128,17 @@ impl Process {
             ca_files: settings.ca_files.clone(),
         };
         let sender = Sender::new(sender).map_err(|error| Failure::Usage(error.into()))?;
-        let parts = Parts::open(&settings).await?;
+        let (tracer, exporter) = traces(role, &settings)?;
+        let metrics = Metrics::new(About {
+            version: env!("CARGO_PKG_VERSION"),
+            role: role.name(),
+            callbacks_max: settings.metrics_callbacks_max,
+        });
+        let parts = Parts::open(&settings, metrics).await?;
+        let checkup = Checkup::new(role, parts.ports.clone());
         let bootstrap = settings.admin_key.as_ref().map(KeyHash::of);
         let keys = Keys::new(parts.ports.store.clone(), bootstrap);
-        Ok(Self { role, settings, parts, keys, sender })
+        Ok(Self { role, settings, parts, checkup, keys, sender, tracer, exporter })
     }
 
     /// What it works with.
@@ -189,12 +204,12 @@ impl Process {
     }
 
     fn health(&self) -> Router {
-        health::router(self.role, self.ports().clone())
+        health::router(self.checkup.clone())
     }
 
     fn ingest(&self) -> Arc<Ingest> {
         let ports = self.ports();
-        Arc::new(Ingest::new(
+        let ingest = Ingest::new(
             ports.broker.clone(),
             ports.idempotency.clone(),
             ports.clock.clone(),
@@ -202,8 +217,14 @@ impl Process {
                 keys: self.keys.clone(),
                 types: Types::new(ports.store.clone()),
                 event_bytes_max: self.settings.event_bytes_max,
+                // Whoever takes none in tells nothing of them, be it that there were none.
+                metrics: match self.role.takes_events_in() {
+                    true => ports.metrics.intake(),
+                    false => Arc::default(),
+                },
             },
-        ))
+        );
+        Arc::new(ingest.traced_by(self.tracer.clone()))
     }
 
     fn console(&self) -> Console {
@@ -215,10 +236,14 @@ impl Process {
             self.settings.address_policy.clone(),
             self.keys.clone(),
         )
+        .counting(ports.metrics.clone())
     }
 
     /// Starts what this role does besides answering requests.
     fn start(&self, start: &mut Start<'_>, ingest: Arc<Ingest>, console: &Console) {
+        let asks = if self.role.manages() { Asks::Everything } else { Asks::WhetherUp };
+        let sampler = Sampler::new(self.ports(), self.checkup.clone(), asks);
+        start.task("sampler", |stop| sampler.run(stop));
         if self.role.takes_events_in()
             && let Some(intake) = &self.parts.intake
         {
@@ -227,6 +252,7 @@ impl Process {
         if self.role.delivers() {
             let settings = WorkerSettings { drain: DRAIN, ..WorkerSettings::default() };
             let worker = Worker::new(settings, self.ports(), self.sender.clone());
+            let worker = worker.traced_by(self.tracer.clone());
             start.task("worker", |stop| worker.run(stop));
         }
         if self.role.manages() {
@@ -238,6 +264,17 @@ impl Process {
             let retention = self.settings.retention;
             start.task("housekeeping", |stop| housekeeping::run(ports, claims, retention, stop));
         }
+    }
+}
+
+fn traces(role: Role, settings: &Settings) -> Result<(Tracer, Option<Exporter>), Failure> {
+    match &settings.traces {
+        // What it does for events is done by the others.
+        Some(traces) if role != Role::Console => {
+            let made = Exporter::new(traces, role, &settings.ca_files).map_err(Failure::Usage)?;
+            Ok((made.0, Some(made.1)))
+        }
+        _ => Ok((Tracer::default(), None)),
     }
 }
 
@@ -265,12 +302,15 @@ impl Listening {
     /// # Errors
     /// The first task that fails: the others are stopped then.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-        let Self { process, listener, address, second, extra } = self;
+        let Self { mut process, listener, address, second, extra } = self;
         let stopping = Shutdown::new();
         // Requested when the last of those who need the ports is gone.
         let unneeded = Shutdown::new();
         let mut supervisor = Supervisor::new(stopping.clone());
         process.parts.start(&mut supervisor, &unneeded);
+        if let Some(exporter) = process.exporter.take() {
+            supervisor.start("traces", exporter.run(unneeded.clone()));
+        }
 
         let mut start = Start {
             supervisor: &mut supervisor,

@@ -3,7 +3,7 @@
 //! What is given is checked once, here; after it every setting can be used as it is.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,8 +15,11 @@ use ringback_core::address::{AddressPolicy, PublicUrl};
 use ringback_core::secret::Secret;
 use ringback_idempotency::redis;
 use ringback_runtime::telemetry::LogFormat;
+use ringback_runtime::trace::Ratio;
 use ringback_store::{MasterKey, postgres};
 use serde::Deserialize;
+
+use crate::traces::TraceSettings;
 
 /// What can be set, as it is given: each by flag, environment variable or line of the file.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -68,9 +71,13 @@ pub(crate) struct Given {
     #[arg(long, env = "RINGBACK_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
-    /// Address and port of a server of its own for /healthz and /readyz [default: none; a worker alone: 127.0.0.1:9464]
+    /// Address and port of a server of its own for /metrics, /healthz and /readyz [default: none; a worker alone: 127.0.0.1:9464]
     #[arg(long, env = "RINGBACK_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     metrics_listen: Option<String>,
+
+    /// Callbacks with metrics of their own; all others are `other` [default: 10000]
+    #[arg(long, env = "RINGBACK_METRICS_CALLBACKS_MAX", value_name = "NUMBER")]
+    metrics_callbacks_max: Option<usize>,
 
     /// Networks that callbacks may point into though they are private or special, as CIDR, separated by commas
     #[arg(long, env = "RINGBACK_ALLOW_NETWORKS", value_name = "CIDR,…", value_delimiter = ',')]
@@ -104,6 +111,14 @@ pub(crate) struct Given {
     #[arg(long, env = "RINGBACK_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
 
+    /// Collector that traces are sent to, by OTLP over HTTP, such as http://localhost:4318 [default: none]
+    #[arg(long, env = "RINGBACK_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
+    /// How many of the traces that begin here are recorded, from 0 to 1 [default: 1]
+    #[arg(long, env = "RINGBACK_TRACE_RATIO", value_name = "RATIO")]
+    trace_ratio: Option<f64>,
+
     /// Threads that share the work [default: one for each core; ingest, worker and console: for every two cores]
     #[arg(long, env = "RINGBACK_THREADS", value_name = "NUMBER")]
     threads: Option<usize>,
@@ -120,6 +135,7 @@ pub(crate) struct Settings {
     /// None: it was not given.
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) metrics_callbacks_max: NonZeroUsize,
     pub(crate) address_policy: AddressPolicy,
     pub(crate) ca_files: Vec<PathBuf>,
     pub(crate) master_key: Option<MasterKey>,
@@ -128,6 +144,8 @@ pub(crate) struct Settings {
     pub(crate) event_bytes_max: usize,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    /// None: no traces are kept.
+    pub(crate) traces: Option<TraceSettings>,
 }
 
 /// Where configuration and history are.
@@ -261,6 +279,7 @@ impl Given {
             listen,
             public_url: given.public_url.as_deref().and_then(public_url).transpose()?,
             metrics_listen,
+            metrics_callbacks_max: metrics_callbacks_max(given.metrics_callbacks_max)?,
             address_policy: AddressPolicy::allowing(networks),
             ca_files: given.ca_files.unwrap_or_default(),
             master_key: master_key.context("master_key: 32 bytes in base64")?,
@@ -269,6 +288,7 @@ impl Given {
             event_bytes_max,
             log: given.log.unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(given.log_format.as_deref())?,
+            traces: trace_settings(given.otlp_endpoint, given.trace_ratio)?,
         })
     }
 
@@ -289,6 +309,7 @@ impl Given {
             listen: self.listen.or(file.listen),
             public_url: self.public_url.or(file.public_url),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            metrics_callbacks_max: self.metrics_callbacks_max.or(file.metrics_callbacks_max),
             allow_networks: self.allow_networks.or(file.allow_networks),
             ca_files: self.ca_files.or(file.ca_files),
             master_key: self.master_key.or(file.master_key),
@@ -298,6 +319,8 @@ impl Given {
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
             threads: self.threads.or(file.threads),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
+            trace_ratio: self.trace_ratio.or(file.trace_ratio),
         })
     }
 }
@@ -405,6 +428,22 @@ fn threads(number: Option<usize>) -> anyhow::Result<Option<usize>> {
     Ok(number)
 }
 
+fn metrics_callbacks_max(number: Option<usize>) -> anyhow::Result<NonZeroUsize> {
+    let Some(number) = number else { return Ok(ringback_metrics::CALLBACKS_MAX_DEFAULT) };
+    // About fifty lines each at every scrape.
+    let number = Some(number).filter(|number| *number <= 100_000).and_then(NonZeroUsize::new);
+    number.context("metrics_callbacks_max: 1 to 100000")
+}
+
+fn trace_settings(
+    endpoint: Option<String>,
+    ratio: Option<f64>,
+) -> anyhow::Result<Option<TraceSettings>> {
+    let ratio = Ratio::new(ratio.unwrap_or(1.0)).context("trace_ratio: 0 to 1")?;
+    let Some(endpoint) = given_url(endpoint) else { return Ok(None) };
+    TraceSettings::to(endpoint.reveal(), ratio).context("otlp_endpoint").map(Some)
+}
+
 fn log_format(text: Option<&str>) -> anyhow::Result<LogFormat> {
     match text {
         None | Some("pretty") => Ok(LogFormat::Pretty),
@@ -435,6 +474,9 @@ mod tests {
             ("retention_days", Given { retention_days: Some(0), ..given() }),
             ("event_bytes_max", Given { event_bytes_max: Some(10), ..given() }),
             ("log_format", Given { log_format: text("xml"), ..given() }),
+            ("metrics_callbacks_max", Given { metrics_callbacks_max: Some(0), ..given() }),
+            ("otlp_endpoint", Given { otlp_endpoint: text("localhost:4318"), ..given() }),
+            ("trace_ratio", Given { trace_ratio: Some(1.5), ..given() }),
             ("threads", Given { threads: Some(0), ..given() }),
             ("threads", Given { threads: Some(1_025), ..given() }),
             ("config", Given { config: Some("/no/such/file.toml".into()), ..given() }),
@@ -448,6 +490,8 @@ mod tests {
         let given = Given { admin_key: Some("rbk_hush".into()), ..Given::default() };
         assert!(!error(given).contains("hush"));
         let given = Given { master_key: Some("hush".into()), ..Given::default() };
+        assert!(!error(given).contains("hush"));
+        let given = Given { otlp_endpoint: Some("ftp://a:hush@h".into()), ..Given::default() };
         assert!(!error(given).contains("hush"));
     }
 

@@ -1,10 +1,15 @@
-//! What every process needs and no domain: a clock that tests can hold, tasks that stop in order, logs.
+//! What every process needs and no domain: a clock that tests can hold, tasks that stop in order, logs,
+//! spans.
 
 pub mod clock;
+pub mod outage;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;
+pub mod trace;
 
 pub use clock::{Clock, SystemClock};
+pub use outage::Outage;
 pub use shutdown::Shutdown;
 pub use supervisor::{BoxError, Supervisor, TaskGroup};
+pub use trace::Tracer;

@@ -1,11 +1,14 @@
 //! Logs: one line an event, for people on a terminal and as JSON for machines.
 
+mod json;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 /// The AMQP library logs each channel that a server closes as an error, which is how a server says "no such queue". What
-/// matters of it is told by the adapter. A filter that names it has the last word.
-const QUIET: &str = "lapin=off";
+/// matters of it is told by the adapter. The SQL library logs each statement at `debug`, which would drown the attempts. A
+/// filter that names them has the last word.
+const QUIET: &str = "lapin=off,sqlx=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), InvalidFilter> {
         LogFormat::Pretty => {
             lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
         }
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Json => lines.event_format(json::JsonLine).init(),
     }
     Ok(())
 }

@@ -12,12 +12,14 @@
 //! the other, the second is never durable without the first, provided its participant has the lower [`Rank`] and the
 //! first could be written at all.
 
+mod backup;
 mod database;
 mod error;
 mod script;
 mod thread;
 mod writer;
 
+pub use backup::backup;
 pub use database::{Database, exists};
 pub use error::{Cause, Error, with_causes};
 pub use script::{Script, Values};

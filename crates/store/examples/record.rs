@@ -137,6 +137,7 @@ fn records(number: u64) -> [HistoryRecord; 2] {
         accepted_at: now,
         deliver_at: None,
         variables: serde_json::from_str(VARIABLES).expect("an object"),
+        trace: None,
     };
     let callback = CallbackId::from_parts(Timestamp::from_ms(1_700_000_000_000), [3; 10]);
     let delivery = Delivery {
@@ -200,6 +201,6 @@ const VARIABLES: &str = r#"{"COMMENT_ID":178,"COMMENT":"Needs more cowbell","PRO
 "CREATED":"2026-01-02T03:04:05.678Z","MODIFIED":"2026-01-02T03:04:05.678Z","PAGE":3,"MARKUP":"rectangle 10 20 30 40",
 "URL":"https://acme.example.com/projects/4711/assets/815/comments/178"}"#;
 
-fn pairs<N: From<&'static str>>(pairs: &[(&'static str, &str)]) -> Vec<(N, String)> {
-    pairs.iter().map(|(name, value)| (N::from(name), (*value).to_owned())).collect()
+fn pairs<T: From<&'static str>>(pairs: &[(&'static str, &'static str)]) -> Vec<(T, T)> {
+    pairs.iter().map(|(name, value)| (T::from(name), T::from(value))).collect()
 }

@@ -1,6 +1,7 @@
 //! What every store must do: one function for each sentence of the port. An adapter runs them all with
 //! [`store_conformance!`](crate::store_conformance).
 
+mod backlog;
 mod catalog;
 mod configuration;
 mod history;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 use crate::{HistoryRecord, Store};
 
+pub use backlog::*;
 pub use catalog::*;
 pub use configuration::*;
 pub use history::*;
@@ -72,6 +74,10 @@ macro_rules! store_conformance {
             events_are_filtered_by_each_field_and_all_together,
             deliveries_are_filtered_by_each_field_and_all_together,
             pages_stay_right_while_items_are_added,
+            what_is_not_due_is_no_backlog,
+            oldest_is_due_since_it_could_have_been_delivered,
+            overdue_deliveries_are_counted_by_reason,
+            overdue_deliveries_are_counted_up_to_a_limit,
             parked_deliveries_are_found_oldest_first_with_their_events,
             parked_delivery_that_goes_on_is_found_no_more,
             resumed_callbacks_with_parked_deliveries_are_those_and_no_others,
@@ -95,6 +101,7 @@ macro_rules! store_conformance {
             logged_request_comes_back_with_every_field,
             last_logged_requests_of_each_account_are_kept,
             retention_deletes_old_logged_requests,
+            retention_deletes_bulk_replays_that_ended,
             ready_store_says_so,
         }
     };
@@ -144,4 +151,21 @@ fn sample_history_of(event: &ringback_core::Event) -> Vec<HistoryRecord> {
     let response = samples::response(200, b"ok");
     let attempt = samples::attempt(&delivery, 1, samples::success(), Some(response));
     vec![samples::event_record(event), samples::delivery_record(&delivery, Some(attempt))]
+}
+
+/// An event, and its delivery kept for a callback that is paused, for an adapter's own tests.
+#[must_use]
+pub fn sample_parked(number: u32, to: &ringback_core::Callback) -> Vec<HistoryRecord> {
+    let event = samples::event(number, "acme", "COMMENT_CREATED");
+    let state = ringback_core::delivery::DeliveryState::Pending {
+        next_attempt_at: samples::at(0),
+        waits: Some(ringback_core::delivery::WaitReason::Paused),
+    };
+    let delivery = samples::delivery(&event, to, state, 0);
+    vec![samples::event_record(&event), samples::delivery_record(&delivery, None)]
+}
+
+/// Fails if two callbacks differ in anything, secrets included.
+pub fn assert_same_callback(left: &ringback_core::Callback, right: &ringback_core::Callback) {
+    samples::assert_same(left, right);
 }

@@ -21,6 +21,7 @@ mod rows;
 mod seal;
 mod sql;
 pub mod sqlite;
+pub mod transfer;
 mod writes;
 
 pub use api_key::{ApiKey, KeyHash, Scope};
@@ -28,8 +29,8 @@ pub use catalog::{AccountSettings, CatalogStore, UnknownTypes};
 pub use error::{Cause, Error};
 pub use logged_request::LoggedRequest;
 pub use port::{
-    CallbackChange, DeliveryKey, HistoryRecord, LOGGED_REQUESTS_KEPT, LiveAttempt, Parked,
-    Recorded, RecordedState, Revision, Store,
+    Backlog, CallbackChange, DeliveryKey, HistoryRecord, LOGGED_REQUESTS_KEPT, LiveAttempt,
+    OVERDUE_AFTER, OVERDUE_MAX, Parked, Recorded, RecordedState, Revision, Store,
 };
 pub use query::{
     CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, LoggedRequestQuery, Page,

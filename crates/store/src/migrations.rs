@@ -27,6 +27,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "catalog_replays_and_logged_requests",
         sql: include_str!("../migrations/sqlite/0003_catalog_replays_and_logged_requests.sql"),
     },
+    Migration {
+        version: 4,
+        name: "backlog",
+        sql: include_str!("../migrations/sqlite/0004_backlog.sql"),
+    },
 ];
 
 /// All steps of a PostgreSQL database, first one first.
@@ -40,6 +45,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 2,
         name: "catalog_replays_and_logged_requests",
         sql: include_str!("../migrations/postgres/0002_catalog_replays_and_logged_requests.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "backlog",
+        sql: include_str!("../migrations/postgres/0003_backlog.sql"),
     },
 ];
 

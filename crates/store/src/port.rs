@@ -1,9 +1,10 @@
 //! The port: what Ringback asks of a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use ringback_core::delivery::{Attempt, CancelReason, Delivery};
+use ringback_core::delivery::{Attempt, CancelReason, Delivery, WaitReason};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
 };
@@ -161,7 +162,8 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool, Error>;
 
-    /// The same for the pending deliveries of an event: at most `limit`, in one short transaction. Returns how many.
+    /// The same for the pending deliveries of an event: at most `limit`, in one short transaction. Returns the callback of
+    /// each.
     ///
     /// # Errors
     /// [`Error`] if it can't be written.
@@ -171,7 +173,7 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
         reason: CancelReason,
         now: Timestamp,
         limit: usize,
-    ) -> Result<usize, Error>;
+    ) -> Result<Vec<CallbackId>, Error>;
 
     /// Deliveries that wait because their callback is paused, first accepted first, with their events: at most `limit`.
     ///
@@ -193,6 +195,12 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
     /// # Errors
     /// [`Error`] if it can't be written.
     async fn let_go(&self, as_read: &[Delivery], now: Timestamp) -> Result<(), Error>;
+
+    /// What is pending though it is due. It is asked every few seconds: it costs the same however much is pending.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, Error>;
 
     /// What is recorded of deliveries; those not known are left out.
     ///
@@ -247,6 +255,7 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
     /// Deletes events accepted before a moment, with their deliveries and attempts, except events with a pending
     /// delivery: at most about `limit` events, in one short transaction. Returns how many, as far as that is known
     /// without counting; 0: nothing is left to delete. A store that keeps history by the day keeps it to the day's end.
+    /// What else is of that time goes when no event is left to: requests to the log callback, and bulk replays that ended.
     ///
     /// # Errors
     /// [`Error`] if it can't be written.
@@ -289,6 +298,23 @@ pub struct DeliveryKey {
     /// When its event was accepted.
     pub created_at: Timestamp,
 }
+
+/// What is pending though it is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Since when the oldest is due. What was put off before its first attempt is due since its event was accepted, or was
+    /// to be delivered; anything else since its next attempt should have been made.
+    pub oldest_due: Option<Timestamp>,
+    /// Deliveries whose next attempt should have been made [`OVERDUE_AFTER`] ago, by what they wait for: all reasons,
+    /// and of each up to [`OVERDUE_MAX`]. What is kept for a callback that is paused is none of them.
+    pub overdue: Vec<(WaitReason, u64)>,
+}
+
+/// What is this late is overdue.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+
+/// How many overdue deliveries are counted of each reason.
+pub const OVERDUE_MAX: u32 = 10_000;
 
 /// A delivery that is kept while its callback is paused.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ mod settings;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod values;
 
 use std::convert::Infallible;
@@ -40,7 +41,8 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 
 use crate::port::{
-    CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision, Store,
+    Backlog, CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision,
+    Store,
 };
 use crate::writes::Writes;
 use crate::{
@@ -56,6 +58,7 @@ use values::Values;
 pub use facts::{Facts, facts};
 pub use migrate::{Migrated, migrate};
 pub use settings::{InvalidUrl, Settings};
+pub use transfer::other_connections;
 
 /// Configuration and history in PostgreSQL, 14 or newer.
 pub struct PostgresStore {
@@ -274,6 +277,10 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, Error> {
+        history::backlog(&self.database, now).await
+    }
+
     async fn recorded(&self, deliveries: &[DeliveryKey]) -> Result<Vec<Recorded>, Error> {
         history::recorded(&self.database, deliveries).await
     }
@@ -347,7 +354,7 @@ impl Store for PostgresStore {
         reason: CancelReason,
         now: Timestamp,
         limit: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<Vec<CallbackId>, Error> {
         let (database, event) = (self.database.clone(), (event.id, event.account.clone()));
         self.writes
             .to_the_end(async move {

@@ -2,6 +2,7 @@
 //!
 //! Two small traits stand for what differs: [`Columns`] reads a row, [`Bind`] collects the values of a statement.
 
+mod backlog;
 pub(crate) mod catalog;
 mod configuration;
 mod headers;
@@ -20,10 +21,12 @@ use uuid::fmt::Hyphenated;
 
 use crate::Error;
 
+pub(crate) use backlog::backlog;
+pub(crate) use configuration::{AUTHORIZATION, SIGNING_SECRET, place};
 pub(crate) use configuration::{api_key, bind_api_key, bind_callback, callback, deleted_callback};
 pub(crate) use history::{
-    attempt, bind_attempt, bind_delivery, bind_event, delivery, event, parked, recorded, replaces,
-    replayable,
+    attempt, bind_attempt, bind_delivery, bind_event, callback_of_delivery, delivery, event,
+    parked, recorded, replaces, replayable,
 };
 pub(crate) use logged_request::{bind_logged_request, logged_request};
 pub(crate) use replays::{bind_replay, bind_replay_progress, replay};

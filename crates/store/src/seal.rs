@@ -27,6 +27,7 @@ pub(crate) struct Unopened;
 const VERSION: &str = "v1:";
 const NONCE_BYTES: usize = 24;
 const CHECK_PLACE: &str = "meta/master_key_check";
+const MARK_PLACE: &str = "mark";
 const CHECK_TEXT: &str = "ringback";
 
 impl MasterKey {
@@ -76,6 +77,18 @@ impl MasterKey {
     /// Whether this key made that [`check`](Self::check).
     pub(crate) fn made(&self, check: &str) -> bool {
         self.open(CHECK_PLACE, check).is_ok()
+    }
+
+    /// A mark of a text that only who has the key can make: whoever changes the text can't make another.
+    #[must_use]
+    pub fn mark(&self, text: &str) -> String {
+        self.seal(MARK_PLACE, &Secret::new(text))
+    }
+
+    /// Whether this key made that [`mark`](Self::mark) of this text.
+    #[must_use]
+    pub fn made_mark(&self, text: &str, mark: &str) -> bool {
+        self.open(MARK_PLACE, mark).is_ok_and(|marked| marked.reveal() == text)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

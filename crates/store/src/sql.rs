@@ -1,5 +1,6 @@
 //! The SQL texts: the same for every database. Values are always bound, never written into a text.
 
+mod backlog;
 mod catalog;
 mod replays;
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use crate::rows::Bind;
 use crate::{CallbackQuery, Cursor, DeliveryQuery, EventQuery, LoggedRequestQuery, StatusFilter};
 
+pub(crate) use backlog::*;
 pub(crate) use catalog::*;
 pub(crate) use replays::*;
 
@@ -132,7 +134,8 @@ pub(crate) const CANCEL_DELIVERY: &str = "UPDATE delivery SET status = 'cancelle
      next_attempt_at_ms = NULL, updated_at_ms = $2 WHERE id = $3 AND status = 'pending'";
 pub(crate) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
      next_attempt_at_ms = NULL, updated_at_ms = $2 \
-     WHERE id IN (SELECT id FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5)";
+     WHERE id IN (SELECT id FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5) \
+     RETURNING callback_id";
 
 // History, kept for a callback that is paused.
 

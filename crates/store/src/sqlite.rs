@@ -11,6 +11,7 @@ mod retention;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transfer;
 mod values;
 
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use ringback_sqlite::Database;
 use tokio::sync::{broadcast, watch};
 
 use crate::port::{
-    CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision, Store,
+    Backlog, CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision,
+    Store,
 };
 use crate::writes::Writes;
 use crate::{
@@ -174,6 +176,10 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, Error> {
+        history::backlog(&self.database, now).await
+    }
+
     async fn recorded(&self, deliveries: &[DeliveryKey]) -> Result<Vec<Recorded>, Error> {
         history::recorded(&self.database, deliveries).await
     }
@@ -247,7 +253,7 @@ impl Store for SqliteStore {
         reason: CancelReason,
         now: Timestamp,
         limit: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<Vec<CallbackId>, Error> {
         let (database, event) = (Arc::clone(&self.database), (event.id, event.account.clone()));
         self.writes
             .to_the_end(async move {

@@ -47,6 +47,7 @@ pub fn event(name: &str) -> Event {
         accepted_at: MADE_AT,
         deliver_at: None,
         variables: variables(r#"{"COMMENT_ID":178,"COMMENT":"Needs more cowbell"}"#),
+        trace: None,
     }
 }
 

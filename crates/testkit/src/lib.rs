@@ -1,6 +1,6 @@
 //! What tests are made of, and nothing else uses: a clock moved by hand ([`ManualClock`]), an HTTP server that
-//! misbehaves ([`Receiver`]) with bad certificates ([`Certificate`]), processes that can be killed ([`Process`]), servers
-//! of one's own ([`servers`]), and valid values of the domain ([`builders`]).
+//! misbehaves ([`Receiver`]) with bad certificates ([`Certificate`]), a collector of traces ([`Collector`]), processes that
+//! can be killed ([`Process`]), servers of one's own ([`servers`]), and valid values of the domain ([`builders`]).
 //!
 //! What waits has a deadline and panics past it, saying what did not come: a test has nothing better to do.
 
@@ -12,11 +12,15 @@
 pub mod builders;
 mod certificate;
 mod clock;
+mod collector;
 mod process;
 mod receiver;
 pub mod servers;
 
 pub use certificate::{Certificate, CertificateKind};
 pub use clock::ManualClock;
-pub use process::{Launch, Process, Usage, free_port, python, ringback_binary};
+pub use collector::{Collected, Collector};
+pub use process::{
+    Launch, Process, Usage, free_port, old_ringback_binary, python, ringback_binary,
+};
 pub use receiver::{Answer, Behaviour, Memory, Received, Receiver, Tally, TallyKey, Wire};

@@ -37,6 +37,13 @@ impl Launch {
         }
     }
 
+    /// Another program, such as another version of the same.
+    #[must_use]
+    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
     /// With this argument after those so far.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -334,6 +341,18 @@ pub fn ringback_binary() -> anyhow::Result<PathBuf> {
         binary.display()
     );
     Ok(binary)
+}
+
+/// The `ringback` binary of another version, for tests of upgrades: `cargo xtask upgrade-test` names it in
+/// `RINGBACK_OLD_BINARY`.
+///
+/// # Errors
+/// If nobody said where it is.
+pub fn old_ringback_binary() -> anyhow::Result<PathBuf> {
+    let binary = std::env::var_os("RINGBACK_OLD_BINARY");
+    binary.map(PathBuf::from).context(
+        "RINGBACK_OLD_BINARY is not set: `cargo xtask upgrade-test` builds another version and runs the test with it",
+    )
 }
 
 /// The interpreter of the Python environment that tests use, with all of `tests/python/requirements.txt` in it.

@@ -5,12 +5,15 @@
 //! server, or wants it set up in its own way, starts one for itself: [`Rabbitmq`] (about 4 s), [`Postgres`]
 //! (about 1 s), [`Redis`].
 //!
+//! Somebody who watches them and Ringback is here too: [`Prometheus`].
+//!
 //! A private server has its own directory, ports and names, listens on the loopback interface only, and takes no notice
 //! of a server that the system runs. It is gone when its value is dropped, and also when the process that started it is
 //! killed.
 
 mod postgres;
 mod programs;
+mod prometheus;
 mod rabbitmq;
 mod redis;
 mod server;
@@ -20,7 +23,8 @@ use anyhow::Context as _;
 
 pub use postgres::{Postgres, PostgresSettings};
 pub use programs::find_program;
-pub use rabbitmq::{Rabbitmq, RabbitmqSettings};
+pub use prometheus::Prometheus;
+pub use rabbitmq::{Rabbitmq, RabbitmqCluster, RabbitmqSettings};
 pub use redis::{Redis, RedisSettings};
 pub use server::Server;
 

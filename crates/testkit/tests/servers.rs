@@ -5,10 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringback_testkit::servers::{
-    self, Postgres, PostgresSettings, Rabbitmq, RabbitmqSettings, Redis, RedisSettings,
+    self, Postgres, PostgresSettings, Prometheus, Rabbitmq, RabbitmqSettings, Redis, RedisSettings,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -209,6 +209,40 @@ async fn postgres_is_set_up_as_told() {
     assert_eq!(psql(&postgres.url(), "SHOW synchronous_commit"), "off");
     postgres.stop().await.expect("it runs");
     assert!(postgres.log().contains("database system is shut down"));
+}
+
+#[tokio::test]
+async fn prometheus_watches_a_rabbitmq_with_metrics_and_says_what_is_wrong_with_a_configuration() {
+    let settings = RabbitmqSettings::default().with_metrics();
+    let rabbitmq = Rabbitmq::start(settings).await.expect("it starts");
+    let targets = rabbitmq.metrics_address();
+    let prometheus = Prometheus::start(format!(
+        "global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\n\
+         scrape_configs: [{{job_name: mq, static_configs: [{{targets: ['{targets}']}}]}}]"
+    ));
+    let prometheus = prometheus.await.expect("it starts");
+    let address = prometheus.url().replace("http://", "");
+    let deadline = Instant::now() + SOON;
+    loop {
+        let mut stream = TcpStream::connect(&address).expect("it takes connections");
+        stream
+            .write_all(b"GET /api/v1/query?query=rabbitmq_connections HTTP/1.0\r\n\r\n")
+            .expect("it is connected");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        if answer.contains(&targets) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "it has no metrics of RabbitMQ: {answer}");
+    }
+    let directory = prometheus.directory().to_owned();
+    drop(prometheus);
+    assert_gone(&directory);
+
+    let refused = Prometheus::start("scrape_configs: nothing".to_owned()).await;
+    let error = refused.expect_err("that is no list").to_string();
+    assert!(error.contains("cannot unmarshal"), "{error}");
 }
 
 #[tokio::test]

@@ -55,6 +55,17 @@ impl Circuits {
         Self { directory, clock }
     }
 
+    /// [`states`](Self::states) as numbers, for metrics; none when the worker is gone.
+    pub(crate) fn watched(&self) -> Box<dyn Fn() -> Vec<(CallbackId, u8)> + Send + Sync> {
+        // What counts is held by the directory: held by it in turn, neither would ever go.
+        let (directory, clock) = (Arc::downgrade(&self.directory), self.clock.clone());
+        Box::new(move || {
+            let Some(directory) = directory.upgrade() else { return Vec::new() };
+            let states = Self { directory, clock: clock.clone() }.states();
+            states.into_iter().map(|(id, state)| (id, state.number())).collect()
+        })
+    }
+
     /// Each callback that this worker knows, in no order.
     #[must_use]
     pub fn states(&self) -> Vec<(CallbackId, CircuitState)> {
@@ -161,12 +172,12 @@ impl Pass {
         let account = callback.account.as_ref().map(Account::as_str);
         match change {
             Some(Change::Opened { .. }) => tracing::warn!(
-                callback = %callback.id, account,
+                event = %event.id, callback = %callback.id, account, outcome = outcome.kind(),
                 "its endpoint fails: left alone for {:?}, and longer while it does not recover",
                 callback.circuit.open_for
             ),
             Some(Change::Closed { .. }) => {
-                tracing::info!(callback = %callback.id, account, "its endpoint answers again");
+                tracing::info!(event = %event.id, callback = %callback.id, account, "its endpoint answers again");
             }
             None => {}
         }

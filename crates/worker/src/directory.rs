@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use ringback_core::{Account, Callback, CallbackId, Event, EventName};
+use ringback_metrics::{CallbackMetrics, Metrics};
 use ringback_store::{CallbackChange, Error, Revision, Store};
 use tokio::sync::watch;
 
@@ -11,9 +13,13 @@ use crate::circuit::Circuit;
 use crate::gate::Gate;
 use crate::rate::OwnCount;
 
+/// Between two readings of changes that nobody asked for.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
+
 /// All callbacks, as fresh as the store says they are.
 pub(crate) struct Directory {
     store: Arc<dyn Store>,
+    metrics: Metrics,
     revision: watch::Receiver<Revision>,
     listing: RwLock<Arc<Listing>>,
     refreshing: tokio::sync::Mutex<()>,
@@ -25,6 +31,7 @@ pub(crate) struct Entry {
     pub(crate) gate: Arc<Gate>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) own_count: Arc<OwnCount>,
+    pub(crate) metrics: Arc<CallbackMetrics>,
 }
 
 /// The callbacks at one revision.
@@ -37,10 +44,11 @@ pub(crate) struct Listing {
 }
 
 impl Directory {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, metrics: Metrics) -> Self {
         let revision = store.revision();
         Self {
             store,
+            metrics,
             revision,
             listing: RwLock::default(),
             refreshing: tokio::sync::Mutex::default(),
@@ -63,9 +71,24 @@ impl Directory {
             return Ok(listing);
         }
         let (changes, reached) = self.store.callback_changes(listing.revision).await?;
-        let listing = Arc::new(listing.with(changes, reached.max(wanted)));
+        let listing = Arc::new(listing.with(changes, reached.max(wanted), &self.metrics));
         *self.listing.write().expect("nobody panics holding it") = listing.clone();
         Ok(listing)
+    }
+
+    /// Reads changes though nobody asks for callbacks: what is counted of those that are deleted goes. Never returns
+    /// before its store is gone.
+    pub(crate) async fn follow(&self) {
+        let mut revision = self.revision.clone();
+        while revision.changed().await.is_ok() {
+            // Many changes are read at once: each reading goes through all callbacks.
+            tokio::time::sleep(FOLLOW_PAUSE).await;
+            revision.mark_unchanged();
+            if let Err(error) = self.now().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "changes are read later");
+            }
+        }
+        std::future::pending().await
     }
 
     /// The callbacks as they were when [`now`](Self::now) was last asked.
@@ -75,9 +98,10 @@ impl Directory {
 }
 
 impl Entry {
-    fn new(callback: Arc<Callback>) -> Self {
+    fn new(callback: Arc<Callback>, metrics: &Metrics) -> Self {
         let gate = Arc::new(Gate::new(callback.max_in_flight));
-        Self { callback, gate, circuit: Arc::default(), own_count: Arc::default() }
+        let metrics = Arc::new(metrics.callback(callback.id));
+        Self { callback, gate, circuit: Arc::default(), own_count: Arc::default(), metrics }
     }
 
     /// Keeps what is still true after a change of the callback.
@@ -93,7 +117,8 @@ impl Entry {
         let same = callback.url.as_str() == self.callback.url.as_str()
             && callback.state == self.callback.state;
         let circuit = if same { self.circuit.clone() } else { Arc::default() };
-        Self { callback, gate, circuit, own_count: self.own_count.clone() }
+        let (own_count, metrics) = (self.own_count.clone(), self.metrics.clone());
+        Self { callback, gate, circuit, own_count, metrics }
     }
 }
 
@@ -123,7 +148,7 @@ impl Listing {
             .filter(move |entry| entry.callback.events.matches(name))
     }
 
-    fn with(&self, changes: Vec<CallbackChange>, revision: Revision) -> Self {
+    fn with(&self, changes: Vec<CallbackChange>, revision: Revision, metrics: &Metrics) -> Self {
         let mut by_id = self.by_id.clone();
         for change in changes {
             match change {
@@ -133,7 +158,7 @@ impl Listing {
                 CallbackChange::Put(callback) => {
                     let entry = match by_id.get(&callback.id) {
                         Some(known) => known.changed_to(callback),
-                        None => Entry::new(callback),
+                        None => Entry::new(callback, metrics),
                     };
                     by_id.insert(entry.callback.id, Arc::new(entry));
                 }

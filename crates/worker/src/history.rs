@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringback_core::delivery::CancelReason;
-use ringback_core::{Callback, Timestamp};
+use ringback_core::{Account, Callback, Timestamp};
 use ringback_runtime::Shutdown;
 use ringback_store::{DeliveryKey, Error, HistoryRecord, Recorded, Store};
 use tokio::sync::{Mutex, watch};
@@ -94,7 +94,7 @@ impl History {
         }
     }
 
-    /// Disables a callback whose endpoint said that it is gone, and cancels its other deliveries.
+    /// Disables a callback whose endpoint said that it is gone, and cancels its other deliveries. Returns how many.
     ///
     /// # Errors
     /// [`Stopped`]: that is not done, or not all of it.
@@ -102,7 +102,7 @@ impl History {
         &self,
         callback: &Callback,
         now: Timestamp,
-    ) -> Result<(), Stopped> {
+    ) -> Result<usize, Stopped> {
         /// Of one transaction: a few milliseconds of the writer's time.
         const STEP: usize = 500;
         let (id, known_at) = (callback.id, callback.updated_at);
@@ -117,9 +117,17 @@ impl History {
                 async move { store.cancel_pending(id, reason, now, STEP).await }
             })
         };
-        while cancel().await? == STEP {}
-        tracing::warn!(callback = %id, "disabled: its endpoint answered 410 Gone");
-        Ok(())
+        let mut cancelled = 0;
+        loop {
+            let step = cancel().await?;
+            cancelled += step;
+            if step < STEP {
+                break;
+            }
+        }
+        let account = callback.account.as_ref().map(Account::as_str);
+        tracing::warn!(callback = %id, account, "disabled: its endpoint answered 410 Gone");
+        Ok(cancelled)
     }
 
     /// Asks something of the store, again and again while it fails.
@@ -138,12 +146,11 @@ impl History {
         loop {
             match call(&self.store).await {
                 Ok(done) => return Ok(done),
-                Err(error) => pauses.tell(what, &error),
-            }
-            if self.is_away().await {
-                self.wait_until_back().await?;
-            } else {
-                pauses.pause(&self.give_up).await?;
+                Err(error) if self.is_away().await => self.wait_until_back(&error).await?,
+                Err(error) => {
+                    pauses.tell(what, &error);
+                    pauses.pause(&self.give_up).await?;
+                }
             }
         }
     }
@@ -198,7 +205,8 @@ impl History {
         away
     }
 
-    async fn wait_until_back(&self) -> Result<(), Stopped> {
+    /// Says once for all who wait that it is away.
+    async fn wait_until_back(&self, error: &Error) -> Result<(), Stopped> {
         let Ok(_one_at_a_time) = self.probing.try_lock() else {
             let mut news = self.standing.subscribe();
             return tokio::select! {
@@ -211,7 +219,10 @@ impl History {
         }
         // If this is dropped, nobody asks any more: whoever fails next begins again.
         let _back = Back(&self.standing);
-        tracing::warn!("history is away: no message is taken and no attempt made until it is back");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "history is away: no message is taken and no attempt made until it is back"
+        );
         let mut pauses = Pauses::up_to(PROBE_PAUSE_MAX);
         loop {
             pauses.pause(&self.give_up).await?;

@@ -1,6 +1,5 @@
 //! What has to be done before an ack is tried again and again, until it succeeds or the process stops.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringback_runtime::Shutdown;
@@ -40,21 +39,21 @@ where
 
 /// Whether a server is away, as far as logs go: thousands may be waiting for it, and its outage is one.
 #[derive(Debug, Default)]
-pub(crate) struct Outage(AtomicBool);
+pub(crate) struct Outage(ringback_runtime::Outage);
 
 impl Outage {
     /// Logs a failure: loudly the first time only.
     pub(crate) fn tell(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
-        if self.0.swap(true, Ordering::Relaxed) {
-            tracing::debug!(error, "still: {what}");
-        } else {
+        if self.0.begins() {
             tracing::warn!(error, "{what}");
+        } else {
+            tracing::debug!(error, "still: {what}");
         }
     }
 
     /// Logs that it is over, if there was one.
     pub(crate) fn is_over(&self, what: &str) {
-        if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed) {
+        if self.0.ends() {
             tracing::info!("{what}");
         }
     }

@@ -9,6 +9,7 @@ use ringback_core::dispatch::Novelty;
 use ringback_core::template::InvalidExpansion;
 use ringback_core::{Callback, Dispatch, Event, Outcome, Target, Timestamp};
 use ringback_idempotency::{AttemptKey, Fence};
+use ringback_metrics::{CallbackMetrics, HeldAttempt};
 use ringback_store::{DeliveryKey, HistoryRecord, Recorded, RecordedState};
 
 use crate::bundle::{Granted, Hold};
@@ -27,6 +28,14 @@ pub(crate) struct Job {
     pub(crate) is_slow: bool,
     /// Its dispatch's place in the worker, shared with the dispatch's other targets.
     pub(crate) _place: Arc<Option<Room>>,
+    pub(crate) metrics: Arc<CallbackMetrics>,
+    /// Counts it as in hand, if it is a first attempt.
+    pub(crate) _held: Option<HeldAttempt>,
+}
+
+/// When the first attempts of an event are due.
+pub(crate) fn due(event: &Event) -> Timestamp {
+    event.deliver_at.unwrap_or(event.accepted_at)
 }
 
 /// Places for dispatches in a worker.
@@ -88,6 +97,22 @@ impl Job {
         self.event.deliver_at.filter(|due| is_first && *due > now)
     }
 
+    /// Whether the history shows its delivery as pending: it was tried before; put off, it was recorded as waiting, and one
+    /// that takes long as under way.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.target.position.attempt.get() > 1 || self.target.deferrals > 0 || self.is_slow
+    }
+
+    /// When its first attempt was due.
+    pub(crate) fn due(&self) -> Timestamp {
+        due(&self.event)
+    }
+
+    /// Whether it is neither a replay nor a test, and nobody asked for another attempt of it.
+    pub(crate) fn is_of_the_first_series(&self) -> bool {
+        self.target.generation == 0 && self.target.position.series_start.get() == 1
+    }
+
     /// The same later, counted as put off.
     pub(crate) fn later(&self, due: Timestamp) -> Delayed {
         self.in_doubt(self.target.deferred(), due)
@@ -114,9 +139,7 @@ impl Job {
 
     /// Its event to this target, to be looked up in the history first.
     fn in_doubt(&self, target: Target, due: Timestamp) -> Delayed {
-        let mut dispatch = Dispatch::to_target(self.event.clone(), target);
-        dispatch.novelty = Novelty::PerhapsRepeated;
-        Delayed { due, dispatch }
+        Delayed { due, dispatch: Dispatch::to_target(self.event.clone(), target).in_doubt() }
     }
 
     /// What the history is told while no attempt was made: where its delivery stands.
@@ -155,11 +178,29 @@ impl Job {
             created_at: self.event.accepted_at,
             updated_at: now,
         };
-        // Put off, it was recorded as waiting, and one that takes long as under way.
-        let is_shown = self.target.deferrals > 0 || self.is_slow;
-        let first = self.novelty == Novelty::New && attempts == 1 && !is_shown;
+        let first = self.novelty == Novelty::New && attempts == 1 && !self.is_shown();
         let attempt = attempt.map(Arc::new);
         HistoryRecord::Delivery { delivery: Arc::new(delivery), attempt, first }
+    }
+
+    /// Says what came of an attempt: for whoever looks, and where it was the last one, for somebody to look. Neither URL nor
+    /// body nor headers: each may hold what nobody else may read.
+    pub(crate) fn log(&self, attempt: &Attempt, state: &DeliveryState) {
+        let (outcome, error) = (attempt.outcome.kind(), attempt.outcome.error());
+        let http_status = attempt.response.as_ref().map(|response| response.status);
+        tracing::debug!(
+            event = %self.event.id, callback = %self.target.callback, account = %self.event.account,
+            delivery = %self.key.delivery, attempt = attempt.number.get(), outcome, http_status, error,
+            duration_ms = u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX), status = state.status(), "attempt"
+        );
+        // Whoever tries a callback out sees what came of it.
+        if *state == DeliveryState::Exhausted && !self.target.is_trial() {
+            tracing::warn!(
+                event = %self.event.id, callback = %self.target.callback, account = %self.event.account,
+                delivery = %self.key.delivery, attempt = attempt.number.get(), outcome, http_status, error,
+                "delivery exhausted: it is not tried again unless somebody asks for it"
+            );
+        }
     }
 
     /// An attempt that ended before anything was sent, because the event's variables make no URL that may be used.

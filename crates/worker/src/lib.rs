@@ -22,5 +22,5 @@ mod waits;
 mod worker;
 
 pub use circuit::{CircuitState, Circuits};
-pub use sender::{InvalidCaFile, Sender, SenderSettings};
+pub use sender::{InvalidCaFile, Sender, SenderSettings, trusted_certificates};
 pub use worker::{Ports, Worker, WorkerSettings};

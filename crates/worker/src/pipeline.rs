@@ -19,6 +19,7 @@ mod admit;
 mod claim;
 mod hand_over;
 mod panicked;
+mod span;
 mod tell;
 
 use std::panic::AssertUnwindSafe;
@@ -29,15 +30,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use ringback_broker::{Broker, Delayed, Message};
 use ringback_core::delivery::{Attempt, CancelReason, DeliveryState, WaitReason};
-use ringback_core::dispatch::Novelty;
+use ringback_core::dispatch::{Novelty, TARGETS_MAX};
 use ringback_core::retry::{RetryPolicy, Verdict, decide};
 use ringback_core::{Callback, Dispatch, Event, Target, Targets, Timestamp};
 use ringback_idempotency::{AttemptKey, Idempotency};
-use ringback_runtime::{Clock, Shutdown};
+use ringback_metrics::{CallbackMetrics, HeldAttempt, Metrics};
+use ringback_runtime::{Clock, Shutdown, Tracer};
 use ringback_store::HistoryRecord;
 use tokio::sync::Semaphore;
 
-use self::admit::Admission;
+use self::admit::{Admission, Leave};
 use self::hand_over::SLOW_AFTER;
 use self::tell::Teller;
 use crate::bundle::{Bundle, Granted, Hold, new_events};
@@ -45,15 +47,12 @@ use crate::directory::{Directory, Entry, Listing};
 use crate::fan_out::FanOut;
 use crate::history::History;
 use crate::insist::{Outage, Stopped, insist};
-use crate::job::{Job, Room};
+use crate::job::{Job, Room, due};
 use crate::rate::Rates;
 use crate::request::Request;
 use crate::sender::{Exchange, Sender};
 use crate::waits::jitter;
 use crate::worker::Ports;
-
-/// A fan-out over more targets is split, so that no message takes long and several workers share it.
-const TARGETS_MAX: usize = 16;
 
 /// How long a retry waits while the attempt before it is not recorded yet.
 const WAITS_FOR_THE_ONE_BEFORE: Duration = Duration::from_secs(1);
@@ -74,6 +73,10 @@ pub(crate) struct Pipeline {
     /// Once requested, what can't be done now is left to the next process.
     give_up: Shutdown,
     teller: Teller,
+    tracer: Tracer,
+    metrics: Metrics,
+    /// Of callbacks that are deleted.
+    metrics_of_unknown: Arc<CallbackMetrics>,
 }
 
 impl Pipeline {
@@ -98,7 +101,14 @@ impl Pipeline {
             claims_outage: Outage::default(),
             give_up,
             teller: Teller::default(),
+            tracer: Tracer::default(),
+            metrics: ports.metrics.clone(),
+            metrics_of_unknown: Arc::new(ports.metrics.unknown_callback()),
         }
+    }
+
+    pub(crate) fn trace_by(&mut self, tracer: Tracer) {
+        self.tracer = tracer;
     }
 
     /// Returns once callbacks can be read and history can be written, as far as is known: no message is taken before.
@@ -190,9 +200,21 @@ impl Pipeline {
                 hold: None,
                 is_slow: false,
                 _place: place.clone(),
+                metrics: match listing.get(target.callback) {
+                    Some(entry) => entry.metrics.clone(),
+                    None => self.metrics_of_unknown.clone(),
+                },
+                _held: self.hold(event, &target),
             }));
         }
         Ok(jobs)
+    }
+
+    /// Counts a first attempt as in hand. Of any other it is not known here when it was due.
+    fn hold(&self, event: &Event, target: &Target) -> Option<HeldAttempt> {
+        let is_first = target.generation == 0 && target.position.attempt.get() == 1;
+        let due = due(event);
+        is_first.then(|| self.metrics.hold(due, self.clock.now())).flatten()
     }
 
     async fn split(
@@ -204,12 +226,8 @@ impl Pipeline {
         let mut parts = || {
             // A publish that failed may have come through all the same.
             let novelty = std::mem::replace(&mut novelty, Novelty::PerhapsRepeated);
-            let part = |targets: &[Target]| Dispatch {
-                event: event.clone(),
-                targets: Targets::These(targets.to_vec()),
-                novelty,
-            };
-            all.chunks(TARGETS_MAX).map(part).collect()
+            let part = |dispatch| Dispatch { novelty, ..dispatch };
+            Dispatch::to_targets(event, all).map(part).collect()
         };
         let publish = || self.broker.publish(parts());
         insist(&self.give_up, &self.queue_outage, "publish a large fan-out", publish).await
@@ -274,18 +292,9 @@ impl Pipeline {
             return self.publish_after(vec![job.again(self.clock.now())]).await;
         }
         match self.admit(job, listing).await {
-            Admission::Go { entry, pass, place } => {
-                let attempt = self.attempt(job, entry).await?;
-                drop(place);
-                let now = self.clock.now();
-                let turn = pass.report(&entry.callback, &job.event, &attempt.outcome, now);
-                self.settle(job, &entry.callback, attempt, listing).await?;
-                // After the attempt is recorded: it must not be made again for want of a queue to tell this on.
-                match turn {
-                    Some(turn) => self.tell_turn(&entry.callback, turn, listing).await,
-                    None => Ok(()),
-                }
-            }
+            // In memory of its own: what waits for its turn takes a fifth of what is under way, and a worker holds many more
+            // of those.
+            Admission::Go(leave) => Box::pin(self.go(job, leave, listing)).await,
             Admission::PutOff(waits, wait) => self.put_off(job, waits, wait).await,
             Admission::Schedule(due) => self.put_off_until(job, WaitReason::Scheduled, due).await,
             Admission::Park => self.park(job).await,
@@ -293,6 +302,24 @@ impl Pipeline {
                 self.tell_gone_again(job, listing).await?;
                 self.cancel(job, reason).await
             }
+        }
+    }
+
+    async fn go(
+        &self,
+        job: &mut Job,
+        Leave { entry, pass, place }: Leave<'_>,
+        listing: &Listing,
+    ) -> Result<(), Stopped> {
+        let attempt = self.attempt(job, entry).await?;
+        drop(place);
+        let now = self.clock.now();
+        let turn = pass.report(&entry.callback, &job.event, &attempt.outcome, now);
+        self.settle(job, &entry.callback, attempt, listing).await?;
+        // After the attempt is recorded: it must not be made again for want of a queue to tell this on.
+        match turn {
+            Some(turn) => self.tell_turn(&entry.callback, turn, listing).await,
+            None => Ok(()),
         }
     }
 
@@ -319,7 +346,7 @@ impl Pipeline {
         self.give_up_claim(job).await;
         self.publish_later(job, job.target.deferred(), due).await?;
         let state = DeliveryState::Pending { next_attempt_at: due, waits: Some(waits) };
-        self.record(job.stands(state, now)).await
+        self.record(job, job.stands(state, now)).await
     }
 
     /// Leaves it to the history alone: resuming the callback makes a dispatch of it again.
@@ -327,12 +354,12 @@ impl Pipeline {
         let now = self.clock.now();
         let waits = Some(WaitReason::Paused);
         let state = DeliveryState::Pending { next_attempt_at: now, waits };
-        self.record(job.stands(state, now)).await
+        self.record(job, job.stands(state, now)).await
     }
 
     async fn cancel(&self, job: &Job, reason: CancelReason) -> Result<(), Stopped> {
         let state = DeliveryState::Cancelled(reason);
-        self.record(job.stands(state, self.clock.now())).await
+        self.record(job, job.stands(state, self.clock.now())).await
     }
 
     // 4. Attempt: one request.
@@ -341,11 +368,19 @@ impl Pipeline {
         let started_at = self.clock.now();
         let began = tokio::time::Instant::now();
         let number = job.target.position.attempt;
-        let request = match Request::new(&entry.callback, &job.event, number, started_at) {
+        let mut span = span::begin(&self.tracer, job);
+        let made = Request::new(&entry.callback, &job.event, number, started_at, span.context());
+        let request = match made {
             Ok(request) => request,
-            Err(error) => return Ok(job.unsent(&entry.callback, started_at, &error)),
+            Err(error) => {
+                let unsent = job.unsent(&entry.callback, started_at, &error);
+                span::end(span, &unsent.outcome);
+                return Ok(unsent);
+            }
         };
+        span::sends(&mut span, &request);
         let timeout = entry.callback.timeout;
+        let _in_flight = job.metrics.attempt_begins();
         let Exchange { outcome, response } = {
             let exchange = self.sender.send(&request, timeout, || self.clock.now());
             tokio::pin!(exchange);
@@ -354,6 +389,7 @@ impl Pipeline {
                 Err(_) => self.hand_over(job, started_at, timeout, exchange).await?,
             }
         };
+        span::end(span, &outcome);
         Ok(Attempt {
             delivery: job.key.delivery,
             number,
@@ -388,16 +424,15 @@ impl Pipeline {
             }
         };
         if verdict == Verdict::Gone {
-            self.history.disable_gone(callback, now).await?;
+            let cancelled = self.history.disable_gone(callback, now).await?;
+            // This one among them, if the history has it: it is recorded as exhausted in a moment.
+            job.metrics.cancelled(cancelled.saturating_sub(job.is_shown().into()));
         }
         if state == DeliveryState::Exhausted {
             self.tell_exhausted(job, &attempt, listing).await?;
         }
-        tracing::debug!(
-            event = %job.event.id, callback = %callback.id, account = %job.event.account,
-            attempt = attempt.number, outcome = attempt.outcome.kind(), status = state.status(), "attempt"
-        );
-        self.record(job.attempted(state, attempt, self.clock.now())).await?;
+        job.log(&attempt, &state);
+        self.record(job, job.attempted(state, attempt, self.clock.now())).await?;
         // What was handed over comes again, and is told so. All others are forgotten with their bundle.
         if job.hold.is_none()
             && let Some(claim) = job.take_claim()
@@ -433,8 +468,19 @@ impl Pipeline {
         }
     }
 
-    async fn record(&self, record: HistoryRecord) -> Result<(), Stopped> {
-        self.history.record(vec![record]).await
+    /// What is recorded is counted, and nothing else: so the numbers agree with the history.
+    async fn record(&self, job: &Job, record: HistoryRecord) -> Result<(), Stopped> {
+        self.history.record(vec![record.clone()]).await?;
+        if let HistoryRecord::Delivery { delivery, attempt, .. } = record {
+            if let Some(attempt) = attempt {
+                job.metrics.attempted(&attempt);
+            }
+            job.metrics.stands(delivery.state);
+            if delivery.state == DeliveryState::Delivered && job.is_of_the_first_series() {
+                job.metrics.delivered_after(delivery.updated_at.since(job.due()));
+            }
+        }
+        Ok(())
     }
 
     async fn publish_later(

@@ -1,14 +1,13 @@
 //! Whether a request may go under its callback's rate limit: counted by all workers together, and by this one alone
 //! while they have nothing to count with.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringback_core::Timestamp;
 use ringback_core::rate::{Admission, Asking, RateLimit, RateState};
 use ringback_idempotency::Idempotency;
-use ringback_runtime::Clock;
+use ringback_runtime::{Clock, Outage};
 
 use crate::directory::Entry;
 
@@ -19,8 +18,7 @@ const MISSED: Duration = Duration::from_millis(100);
 pub(crate) struct Rates {
     idempotency: Arc<dyn Idempotency>,
     clock: Arc<dyn Clock>,
-    /// The store can't be reached, and this was said.
-    alone: AtomicBool,
+    outage: Outage,
 }
 
 /// What this worker counted while it was alone.
@@ -29,7 +27,7 @@ pub(crate) struct OwnCount(Mutex<RateState>);
 
 impl Rates {
     pub(crate) fn new(idempotency: Arc<dyn Idempotency>, clock: Arc<dyn Clock>) -> Self {
-        Self { idempotency, clock, alone: AtomicBool::new(false) }
+        Self { idempotency, clock, outage: Outage::default() }
     }
 
     /// Returns when a request may go, if that is soon: then it is counted, and has to be sent.
@@ -62,13 +60,13 @@ impl Rates {
     async fn ask(&self, entry: &Entry, limit: RateLimit, asking: Asking) -> Admission {
         match self.idempotency.admit(entry.callback.id, limit, asking).await {
             Ok(admission) => {
-                if self.alone.swap(false, Ordering::Relaxed) {
+                if self.outage.ends() {
                     tracing::info!("rate limits are counted by all workers together again");
                 }
                 admission
             }
             Err(error) => {
-                if !self.alone.swap(true, Ordering::Relaxed) {
+                if self.outage.begins() {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "each worker counts rate limits for itself");
                 }

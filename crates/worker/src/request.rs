@@ -8,7 +8,7 @@ use ringback_core::delivery::SentRequest;
 use ringback_core::retry::AttemptNumber;
 use ringback_core::secret::Secret;
 use ringback_core::template::InvalidExpansion;
-use ringback_core::{Callback, Event, Timestamp, render};
+use ringback_core::{Callback, Event, Timestamp, TraceContext, render};
 use url::Url;
 
 /// What every request says it comes from.
@@ -18,7 +18,7 @@ const USER_AGENT: &str = concat!("Ringback/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) url: Url,
-    pub(crate) headers: Vec<(Cow<'static, str>, String)>,
+    pub(crate) headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     pub(crate) authorization: Option<Secret>,
     pub(crate) body: Option<Bytes>,
     method: Method,
@@ -35,6 +35,7 @@ impl Request {
         event: &Event,
         attempt: AttemptNumber,
         now: Timestamp,
+        trace: &TraceContext,
     ) -> Result<Self, InvalidExpansion> {
         let url = callback.url.expand(event)?;
         let (format, body) = match callback.method {
@@ -44,25 +45,31 @@ impl Request {
         let webhook_id = event.id.to_string();
         let signed = body.as_ref().map_or(&[][..], |body| body.text.as_bytes());
         let signature = callback.signing_secret.sign(&webhook_id, now, signed);
-        let mut headers = Vec::with_capacity(10);
+        let mut headers = Vec::with_capacity(11);
         let mut header =
-            |name: &'static str, value: String| headers.push((Cow::Borrowed(name), value));
-        header("user-agent", USER_AGENT.to_owned());
+            |name: &'static str, value: Cow<'static, str>| headers.push((name.into(), value));
+        header("user-agent", USER_AGENT.into());
         if !callback.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept")) {
-            header("accept", "*/*".to_owned());
+            header("accept", "*/*".into());
         }
         if let Some(body) = &body {
-            header("content-type", body.content_type.to_owned());
+            header("content-type", body.content_type.into());
         }
-        header("webhook-id", webhook_id);
-        header("webhook-timestamp", now.seconds().to_string());
-        header("webhook-signature", signature);
-        header("ringback-callback", callback.id.to_string());
-        header("ringback-attempt", attempt.to_string());
-        header("traceparent", traceparent(event));
+        header("webhook-id", webhook_id.into());
+        header("webhook-timestamp", now.seconds().to_string().into());
+        header("webhook-signature", signature.into());
+        header("ringback-callback", callback.id.to_string().into());
+        header("ringback-attempt", attempt.to_string().into());
+        header("traceparent", trace.traceparent().into());
+        if let Some(state) = trace.tracestate()
+            && !callback.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("tracestate"))
+        {
+            header("tracestate", state.to_owned().into());
+        }
         let own = callback.headers.iter();
-        headers
-            .extend(own.map(|(name, value)| (name.to_ascii_lowercase().into(), value.to_owned())));
+        let own =
+            own.map(|(name, value)| (name.to_ascii_lowercase().into(), value.to_owned().into()));
+        headers.extend(own);
         Ok(Self {
             url,
             headers,
@@ -77,7 +84,7 @@ impl Request {
     pub(crate) fn into_sent(self) -> SentRequest {
         let mut headers = self.headers;
         if self.authorization.is_some() {
-            headers.push((Cow::Borrowed("authorization"), Secret::MASK.to_owned()));
+            headers.push(("authorization".into(), Secret::MASK.into()));
         }
         SentRequest { method: self.method, url: self.url.into(), headers, format: self.format }
     }
@@ -88,15 +95,4 @@ impl Request {
             Method::Post => reqwest::Method::POST,
         }
     }
-}
-
-/// One trace for each event, a span for each request: a receiver that traces sees all attempts together. Not sampled,
-/// for Ringback keeps no spans.
-///
-/// # Source
-/// W3C Trace Context, section 3.2.
-fn traceparent(event: &Event) -> String {
-    // All zeros is no valid id. A UUID never is, and a span's is not by this.
-    let span = getrandom::u64().unwrap_or(1).max(1);
-    format!("00-{}-{span:016x}-00", event.id.uuid().as_simple())
 }

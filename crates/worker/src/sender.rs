@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client};
 use ringback_core::address::{AddressPolicy, PublicUrl};
@@ -93,7 +93,7 @@ impl Sender {
         // Fails only if somebody installed one before: as good.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
         let guard = guard::GuardedResolver::new(settings.address_policy.clone());
-        let trusted = trusted(&settings.ca_files)?;
+        let trusted = trusted_certificates(&settings.ca_files)?;
         let client = builder(trusted.clone()).dns_resolver(Arc::new(guard)).build();
         let own = builder(trusted).build();
         Ok(Self {
@@ -124,14 +124,12 @@ impl Sender {
         } else {
             &self.client
         };
-        let mut builder = client
-            .request(request.method(), request.url.clone())
-            .headers(header_map(request))
-            .timeout(timeout);
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
-        match builder.send().await {
+        // Not by its builder, which puts each header into a map of its own once more.
+        let mut outgoing = reqwest::Request::new(request.method(), request.url.clone());
+        *outgoing.headers_mut() = header_map(request);
+        *outgoing.timeout_mut() = Some(timeout);
+        *outgoing.body_mut() = request.body.clone().map(Into::into);
+        match client.execute(outgoing).await {
             Ok(answer) => read(answer, now()).await,
             Err(error) => Exchange::without_answer(classify::outcome(error, timeout)),
         }
@@ -156,8 +154,15 @@ impl Exchange {
     }
 }
 
+/// The client copies the map more than once: a value that is known beforehand costs it nothing, and the others are parts
+/// of one buffer that all copies share.
 fn header_map(request: &Request) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(request.headers.len() + 1);
+    let mut map = HeaderMap::with_capacity(request.headers.len() + 3);
+    let own_values = request.headers.iter().filter_map(|(_, value)| match value {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(own) => Some(own.as_bytes()),
+    });
+    let mut own_values = Bytes::from(own_values.collect::<Vec<_>>().concat());
     for (name, value) in &request.headers {
         let name = match name {
             Cow::Borrowed(known) => HeaderName::from_static(known),
@@ -165,7 +170,12 @@ fn header_map(request: &Request) -> HeaderMap {
                 HeaderName::from_bytes(own.as_bytes()).expect("checked when the callback was saved")
             }
         };
-        map.append(name, header_value(value));
+        let value = match value {
+            Cow::Borrowed(known) => HeaderValue::from_static(known),
+            Cow::Owned(own) => HeaderValue::from_maybe_shared(own_values.split_to(own.len()))
+                .expect("checked when the callback was saved"),
+        };
+        map.append(name, value);
     }
     if let Some(value) = &request.authorization {
         let mut value = header_value(value.reveal());
@@ -222,7 +232,11 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn trusted(ca_files: &[PathBuf]) -> Result<Vec<Certificate>, InvalidCaFile> {
+/// The certificate authorities of the system, and those of these PEM files.
+///
+/// # Errors
+/// [`InvalidCaFile`].
+pub fn trusted_certificates(ca_files: &[PathBuf]) -> Result<Vec<Certificate>, InvalidCaFile> {
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
         tracing::warn!(%error, "a certificate of the system can't be read");

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use ringback_broker::{Broker, Consumer, Message};
 use ringback_idempotency::Idempotency;
-use ringback_runtime::{Clock, Shutdown, TaskGroup};
+use ringback_metrics::{Metrics, WorkerWatch};
+use ringback_runtime::{Clock, Shutdown, TaskGroup, Tracer};
 use ringback_store::Store;
 use tokio::sync::Semaphore;
 
@@ -28,6 +29,8 @@ pub struct Ports {
     pub idempotency: Arc<dyn Idempotency>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// How much a worker takes on.
@@ -53,6 +56,7 @@ pub struct Worker {
     broker: Arc<dyn Broker>,
     pipeline: Arc<Pipeline>,
     circuits: Circuits,
+    directory: Arc<Directory>,
     settings: WorkerSettings,
     room: Arc<Semaphore>,
     /// Asked for once the drain is over: who still waits for a dead server gives up.
@@ -65,11 +69,33 @@ impl Worker {
     pub fn new(settings: WorkerSettings, ports: &Ports, sender: Sender) -> Self {
         let give_up = Shutdown::new();
         let room = Arc::new(Semaphore::new(settings.deliveries_max as usize));
-        let directory = Arc::new(Directory::new(ports.store.clone()));
+        let directory = Directory::new(ports.store.clone(), ports.metrics.clone());
+        let directory = Arc::new(directory);
         let circuits = Circuits::new(directory.clone(), ports.clock.clone());
-        let pipeline = Pipeline::new(ports, directory, sender, room.clone(), give_up.clone());
-        let pipeline = Arc::new(pipeline);
-        Self { broker: ports.broker.clone(), pipeline, circuits, room, settings, give_up }
+        ports.metrics.watch_worker(WorkerWatch {
+            circuits: circuits.watched(),
+            held: held(&room, settings.deliveries_max),
+            held_max: settings.deliveries_max,
+            now: {
+                let clock = ports.clock.clone();
+                Box::new(move || clock.now())
+            },
+        });
+        let pipeline =
+            Pipeline::new(ports, directory.clone(), sender, room.clone(), give_up.clone());
+        let (broker, pipeline) = (ports.broker.clone(), Arc::new(pipeline));
+        Self { broker, pipeline, circuits, directory, room, settings, give_up }
+    }
+
+    /// The same, which tells of its attempts.
+    ///
+    /// # Panics
+    /// Never: nobody else holds what it has not begun to work with.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Tracer) -> Self {
+        let pipeline = Arc::get_mut(&mut self.pipeline).expect("it has not begun");
+        pipeline.trace_by(tracer);
+        self
     }
 
     /// How its circuits stand, to be looked at while it works.
@@ -88,6 +114,7 @@ impl Worker {
         let tasks = TaskGroup::new();
         tokio::select! {
             () = self.take(&mut *consumer, &tasks) => {}
+            () = self.directory.follow() => {}
             () = shutdown.requested() => {}
         }
         let under_way = tasks.len();
@@ -133,4 +160,13 @@ impl Worker {
             let _comes_again = pipeline.take_apart(dispatches, receipt).await;
         }
     }
+}
+
+/// How much of its room is taken, for whom it is only looked at: it goes with its worker.
+fn held(room: &Arc<Semaphore>, max: u32) -> Box<dyn Fn() -> u32 + Send + Sync> {
+    let room = Arc::downgrade(room);
+    Box::new(move || {
+        let free = room.upgrade().map_or(max as usize, |room| room.available_permits());
+        max.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX))
+    })
 }

@@ -46,6 +46,11 @@ impl Amqp {
         if let Some(id) = message_id {
             properties = properties.with_message_id(id.into());
         }
+        self.publish_as(properties, key, body).await;
+    }
+
+    /// Publishes a message and waits until RabbitMQ has it.
+    pub(super) async fn publish_as(&self, properties: BasicProperties, key: &str, body: &[u8]) {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let published =
             self.channel.basic_publish(EXCHANGE.into(), key.into(), options, body, properties);

@@ -20,12 +20,22 @@ pub(super) struct Subscribers {
     pub(super) behaviour: &'static str,
     /// Callbacks that each event goes to.
     pub(super) fan_out: usize,
-    /// Requests at once to each; the yardsticks have 64 in all.
+    /// Requests at once to each.
     pub(super) max_in_flight: u32,
 }
 
 impl Subscribers {
     pub(super) const HEALTHY: Self = Self { behaviour: "callback", fan_out: 1, max_in_flight: 64 };
+
+    /// So many that are healthy, with about 64 requests at once in all, as the yardsticks have.
+    pub(super) fn healthy(fan_out: usize) -> Self {
+        let callbacks = u32::try_from(fan_out).expect("a few");
+        Self {
+            fan_out,
+            max_in_flight: Self::HEALTHY.max_in_flight.div_ceil(callbacks),
+            ..Self::HEALTHY
+        }
+    }
 }
 
 pub(super) struct Pipeline {

@@ -30,8 +30,7 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> Result<Option<f
 }
 
 async fn run(bench: &Bench, column: Column, fan_out: usize, events: usize) -> Result<Run> {
-    let to = Subscribers { fan_out, ..Subscribers::HEALTHY };
-    let pipeline = Pipeline::start(bench, column, to).await?;
+    let pipeline = Pipeline::start(bench, column, Subscribers::healthy(fan_out)).await?;
     // As many deliveries twice over with five callbacks: they take half as long.
     let events = if fan_out == 1 { events } else { events * 2 / fan_out };
     let run = load(bench, &pipeline, fan_out, events, 1.0).await?;

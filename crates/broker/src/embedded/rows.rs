@@ -153,6 +153,22 @@ pub(super) async fn read_returned(
     Ok((waiting(&rows)?, complete(&rows, limit)))
 }
 
+/// All messages after an id.
+pub(super) async fn read_all(
+    readers: &SqlitePool,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Waiting>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, due_ms, queued_ms, payload FROM message WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after.cast_signed())
+    .bind(limit)
+    .fetch_all(readers)
+    .await?;
+    waiting(&rows)
+}
+
 /// Messages by their ids.
 pub(super) async fn read_again(
     readers: &SqlitePool,

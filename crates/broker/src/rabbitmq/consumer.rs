@@ -127,7 +127,7 @@ async fn shards(shared: &Shared, connection: &Connection) -> Result<Vec<String>,
     Ok(queues)
 }
 
-fn read(body: &[u8]) -> Result<Vec<Dispatch>, Cause> {
+pub(super) fn read(body: &[u8]) -> Result<Vec<Dispatch>, Cause> {
     let dispatches = dispatch::decode(std::str::from_utf8(body)?)?;
     if dispatches.is_empty() {
         return Err("there is no dispatch in it".into());

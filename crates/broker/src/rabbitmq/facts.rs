@@ -211,17 +211,29 @@ async fn ask_depth(shared: &Shared) -> Result<Depth, Cause> {
     let Shared { publisher, names, .. } = shared;
     let connection = publisher.up().await?;
     let channel = connection.create_channel().await?;
-    let count = async |queues: Vec<String>| {
-        // All at once, answered in order.
-        let asked = queues.iter().map(|queue| passive(&channel, queue));
-        let found = future::try_join_all(asked).await?;
-        Ok::<_, lapin::Error>(found.into_iter().map(|found| u64::from(found.messages)).sum())
+    // All at once, answered in order.
+    let look = async |queues: Vec<String>| {
+        future::try_join_all(queues.iter().map(|queue| passive(&channel, queue))).await
     };
+    let shards = (0..names.shards()).map(|shard| names.shard(shard)).collect();
+    let levels = (0..LEVELS).map(|level| names.level(level)).collect();
+    let (fresh, delayed) = future::try_join(look(shards), look(levels)).await?;
+    let others = [names.returned(), names.intake(), names.poison(), names.rejected()];
+    let others = look(others.into_iter().chain([names.unrouted()]).collect()).await?;
+    let &[returned, intake, poison, rejected, unrouted] = others.as_slice() else {
+        return Err("the server answered for other queues than were asked for".into());
+    };
+    let count = |found: &[Found]| found.iter().map(|found| u64::from(found.messages)).sum();
+    let is_deserted = |found: &Found| found.messages > 0 && found.consumers == 0;
     let depth = Depth {
-        fresh: count((0..names.shards()).map(|shard| names.shard(shard)).collect()).await?,
-        returned: count(vec![names.returned()]).await?,
-        delayed: count((0..LEVELS).map(|level| names.level(level)).collect()).await?,
-        poison: count(vec![names.poison()]).await?,
+        fresh: count(&fresh),
+        returned: count(&[returned]),
+        delayed: count(&delayed),
+        poison: count(&[poison]),
+        intake: count(&[intake]),
+        rejected: count(&[rejected]),
+        unrouted: count(&[unrouted]),
+        is_deserted: fresh.iter().chain([&returned, &intake]).any(is_deserted),
         oldest_due: None,
     };
     // Its end is of no interest: all that was asked for was answered.

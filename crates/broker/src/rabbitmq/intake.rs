@@ -104,6 +104,8 @@ impl Handler for Events {
             content_type: text(delivery.properties.content_type()),
             message_id: text(delivery.properties.message_id()),
             cloud_event: cloud_event_of(&delivery.properties),
+            traceparent: message::text(&delivery.properties, "traceparent"),
+            tracestate: message::text(&delivery.properties, "tracestate"),
             routing_key: delivery.routing_key.to_string(),
             redelivered: delivery.redelivered,
             receipt: IntakeReceipt(receipt),

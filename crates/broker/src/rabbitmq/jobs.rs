@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future;
 use lapin::message::Delivery;
-use ringback_core::dispatch::{self, Novelty};
+use ringback_core::dispatch;
 use ringback_core::{Dispatch, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time;
@@ -42,9 +42,9 @@ impl Healing {
                     "messages found no queue; the topology is declared anew, and they are put back"
                 ),
                 Err(error) => {
-                    let why = retry::whole(&error);
+                    let error = retry::whole(&error);
                     tracing::error!(
-                        why,
+                        error,
                         "messages found no queue, and the topology can't be declared"
                     );
                 }
@@ -69,7 +69,7 @@ pub(super) async fn set_aside(shared: Arc<Shared>, delivery: Delivery, why: Caus
     let detail = retry::whole(&*why);
     tracing::error!(
         routing_key = delivery.routing_key.as_str(),
-        detail,
+        error = detail,
         "a message can't be read; it is set aside in the queue `{}`",
         shared.names.poison()
     );
@@ -102,9 +102,7 @@ pub(super) async fn take_apart(shared: Arc<Shared>, source: Source, dispatches: 
         "a message came back again and again; each of its dispatches goes on by itself"
     );
     let names = &shared.names;
-    let texts = dispatches.into_iter().map(|dispatch| {
-        dispatch::encode(&Dispatch { novelty: Novelty::PerhapsRepeated, ..dispatch })
-    });
+    let texts = dispatches.into_iter().map(|dispatch| dispatch::encode(&dispatch.in_doubt()));
     let each = texts.map(async |text: String| {
         publish(&shared, || {
             let id = shared.publisher.id();

@@ -108,6 +108,18 @@ pub(super) fn wait(due: Timestamp, now: Timestamp) -> Wait {
     }
 }
 
+/// How long at the most a message with this routing key, which is in the queue of this level, has still to wait: this
+/// level and those below.
+pub(super) fn left_at_most(routing_key: &str, level: u32) -> Duration {
+    // The words are levels, the highest first; the last one is no level.
+    let words: Vec<_> = routing_key.split('.').take(LEVELS as usize).collect();
+    let waits = |level: u32| {
+        let place = (LEVELS - 1 - level) as usize;
+        words.get(place).is_some_and(|word| *word == "1")
+    };
+    (0..=level).filter(|level| waits(*level)).map(|level| UNIT * (1 << level)).sum()
+}
+
 /// What the queue of a level is bound to its exchange with.
 pub(super) fn waits_here(level: u32) -> String {
     binding(level, '1')
@@ -166,6 +178,15 @@ mod tests {
         let further = NOW + most + Duration::from_millis(1);
         assert_eq!(wait(further, NOW), Wait::Part(Delay::MAX));
         assert_eq!(wait(Timestamp::from_ms(i64::MAX), NOW), Wait::Part(Delay::MAX));
+    }
+
+    #[test]
+    fn what_is_left_is_this_level_and_those_below() {
+        let key = Delay::at_least(0b1011).expect("in reach").routing_key("x.y");
+        for (level, units) in [(3, 0b1011), (1, 0b11), (0, 1)] {
+            assert_eq!(left_at_most(&key, level), UNIT * units, "{level}");
+        }
+        assert_eq!(left_at_most("returned", 3), Duration::ZERO);
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Publisher {
             Some(reason) => {
                 tracing::error!(
                     address = self.address,
-                    reason,
+                    error = reason,
                     "RabbitMQ takes no messages now: memory or disk alarm"
                 );
                 State::Blocked(reason)

@@ -55,8 +55,8 @@ impl Retry {
 
     /// A connection that was made is lost. Returns how long to wait before the next attempt.
     pub(super) fn lost(&mut self, address: &dyn Display, why: &Lost) -> Duration {
-        let why = whole(why);
-        tracing::warn!(who = self.who, %address, why, "lost the connection to RabbitMQ; connecting again");
+        let error = whole(why);
+        tracing::warn!(who = self.who, %address, error, "lost the connection to RabbitMQ; connecting again");
         self.said = Said::Unreachable;
         if self.connected_at.take().is_some_and(|at| at.elapsed() >= HELD) {
             self.failures = 0;
@@ -69,15 +69,19 @@ impl Retry {
 
     /// It could not connect. Returns how long to wait before the next attempt.
     pub(super) fn failed(&mut self, error: &ConnectError) -> Duration {
-        let why = whole(error);
+        let reason = whole(error);
         let now = if error.is_permanent() { Said::Wrong } else { Said::Unreachable };
         if now == self.said {
-            tracing::debug!(who = self.who, why, "still not connected to RabbitMQ");
+            tracing::debug!(who = self.who, error = reason, "still not connected to RabbitMQ");
         } else if error.is_permanent() {
             self.failures = 0;
-            tracing::error!(who = self.who, why, "RabbitMQ can't be used; trying again");
+            tracing::error!(who = self.who, error = reason, "RabbitMQ can't be used; trying again");
         } else {
-            tracing::warn!(who = self.who, why, "not connected to RabbitMQ; trying again");
+            tracing::warn!(
+                who = self.who,
+                error = reason,
+                "not connected to RabbitMQ; trying again"
+            );
         }
         self.said = now;
         self.failures = self.failures.saturating_add(1);

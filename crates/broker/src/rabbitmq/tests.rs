@@ -9,6 +9,7 @@ mod faults;
 mod intake;
 mod outages;
 mod set_aside;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;

@@ -141,6 +141,7 @@ fn sample(kind: &EventType) -> Event {
         accepted_at: at,
         deliver_at: None,
         variables: kind.sample(),
+        trace: None,
     }
 }
 

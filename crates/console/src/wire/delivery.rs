@@ -201,10 +201,10 @@ impl ResponseAnswer {
 }
 
 impl HeaderAnswer {
-    pub(super) fn all(headers: &[(impl AsRef<str>, String)]) -> Vec<Self> {
-        let show = |(name, value): &(_, String)| Self {
-            name: AsRef::<str>::as_ref(name).to_owned(),
-            value: value.clone(),
+    pub(super) fn all<N: AsRef<str>, V: AsRef<str>>(headers: &[(N, V)]) -> Vec<Self> {
+        let show = |(name, value): &(N, V)| Self {
+            name: name.as_ref().to_owned(),
+            value: value.as_ref().to_owned(),
         };
         headers.iter().map(show).collect()
     }

@@ -211,7 +211,7 @@ fn attempt(delivery: DeliveryId) -> Attempt {
         request: SentRequest {
             method: callback::Method::Post,
             url: "https://example.com/178".to_owned(),
-            headers: vec![("authorization".into(), "***".to_owned())],
+            headers: vec![("authorization".into(), "***".into())],
             format: Some(callback::Format::Json),
         },
         outcome: Outcome::HttpError { status: 500, retry_after: None },

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
-use ringback_core::{Callback, Timestamp};
+use ringback_core::{Callback, CallbackId, Timestamp};
 use ringback_runtime::Clock as _;
 use ringback_store::Store as _;
 use serde_json::{Value, json};
@@ -196,4 +196,40 @@ async fn flood_of_nobody_known_is_bounded_and_keeps_no_callback_out() {
     let request = Request::post(LOG).body(Body::from("later")).expect("a request");
     assert_eq!(send(&api, request).await.0, 200);
     assert_eq!(api.get("/v1/sink/log?limit=200").await["data"].as_array().map(Vec::len), Some(22));
+}
+
+#[tokio::test]
+async fn flood_that_names_callbacks_is_not_looked_up_and_keeps_none_out_that_is_known() {
+    let api = Api::start().await;
+    let acme = api.account_key("acme").await;
+    let (known, new) = (callback(&api, Some("acme")).await, callback(&api, Some("acme")).await);
+    let status = async |request| send(&api, request).await.0;
+    let now = api.clock.now();
+    assert_eq!(status(signed(&known, now, "known")).await, 200);
+    api.clock.advance(std::time::Duration::from_secs(1));
+
+    let now = api.clock.now();
+    for number in 0..25_u8 {
+        let nobody = Callback { id: CallbackId::from_parts(now, [number; 10]), ..new.clone() };
+        let expected = if number < 20 { 200 } else { 429 };
+        assert_eq!(status(signed(&nobody, now, "flood")).await, expected, "{number}");
+    }
+    assert_eq!(status(signed(&new, now, "new")).await, 429, "it would have to be looked up");
+    // However often: it is in memory, or looked up once after a change.
+    for _ in 0..25 {
+        assert_eq!(status(signed(&known, now, "known")).await, 200);
+    }
+    let other = callback(&api, None).await;
+    assert_eq!(status(signed(&known, now, "known")).await, 200);
+
+    api.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(status(signed(&new, now, "new")).await, 200);
+    assert_eq!(status(signed(&other, now, "of an instance callback")).await, 200);
+    assert_eq!(log(&api, &acme).await.len(), 28);
+    // What is remembered is as it is now: with another secret its signature is another.
+    let rotated = Callback { signing_secret: other.signing_secret.clone(), ..new.clone() };
+    assert!(api.store.update_callback(&rotated, new.updated_at).await.expect("written"));
+    assert_eq!(status(signed(&new, now, "forged")).await, 200);
+    assert_eq!(status(signed(&rotated, now, "rotated")).await, 200);
+    assert_eq!(log(&api, &acme).await.len(), 29);
 }

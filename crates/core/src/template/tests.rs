@@ -10,6 +10,7 @@ fn event(variables: &str) -> Event {
         accepted_at: Timestamp::EPOCH,
         deliver_at: None,
         variables: serde_json::from_str(variables).expect("an object"),
+        trace: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod refusals;
 mod sentinel;
 mod server_facts;
 mod traces;
+mod versions;
 
 use std::error::Error as _;
 

@@ -71,6 +71,12 @@ impl Attributes {
         }
     }
 
+    /// The text of one that nothing depends on: without it, it is as if it were not there.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.values.iter().find(|(one, _)| one == name)?;
+        value.as_deref().ok()
+    }
+
     /// Where one of this name stands, for whoever has to mend it.
     pub(super) fn pointer(&self, name: &str) -> Cow<'static, str> {
         Cow::Owned(match self.place {
@@ -80,9 +86,11 @@ impl Attributes {
         })
     }
 
-    /// All of them as one text, the same for the same attributes: what a repeat is told by besides its body.
+    /// All of them as one text, the same for the same attributes: what a repeat is told by besides its body. A repeat may
+    /// belong to another trace.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut values: Vec<_> = self.values.iter().collect();
+        let is_said = |name: &str| !matches!(name, "traceparent" | "tracestate");
+        let mut values: Vec<_> = self.values.iter().filter(|(name, _)| is_said(name)).collect();
         values.sort();
         format!("{values:?}").into_bytes()
     }

@@ -49,6 +49,17 @@ fn each_attribute_comes_to_its_place() {
 }
 
 #[test]
+fn trace_is_taken_where_it_is_well_formed_and_is_no_reason_to_refuse() {
+    let trace = |more: Value| read(&with(&more)).expect("well-formed").trace;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let taken = trace(json!({"traceparent": parent, "tracestate": "a=1"})).expect("a trace");
+    assert_eq!((&*taken.traceparent(), taken.tracestate()), (parent, Some("a=1")));
+    for bad in [json!(7), json!("00-1-2-01"), Value::Null] {
+        assert_eq!(trace(json!({"traceparent": bad, "tracestate": "a=1"})), None);
+    }
+}
+
+#[test]
 fn data_may_be_absent_or_base64_and_is_an_object() {
     assert!(read(&minimal()).expect("well-formed").variables.is_empty());
     assert!(read(&with(&json!({"data": null}))).expect("well-formed").variables.is_empty());

@@ -70,7 +70,7 @@ pub async fn retention_deletes_old_logged_requests(harness: &mut impl Harness) {
     for request in [&old, &new] {
         store.log_request(request).await.expect("written");
     }
-    store.delete_history(new.received_at, 100).await.expect("deleted");
+    while store.delete_history(new.received_at, 100).await.expect("deleted") > 0 {}
     assert_eq!(all(&*store, None).await, [new]);
 }
 

@@ -106,7 +106,11 @@ pub async fn pending_deliveries_of_one_event_are_cancelled_and_no_others(
         let reason = CancelReason::Requested;
         store.cancel_event(&one, reason, at(999), 2).await.expect("written")
     };
-    assert_eq!([cancel().await, cancel().await, cancel().await], [2, 1, 0]);
+    let cancelled = [cancel().await, cancel().await, cancel().await];
+    assert_eq!(cancelled.each_ref().map(Vec::len), [2, 1, 0]);
+    let mut whose = cancelled.concat();
+    whose.sort();
+    assert_eq!(whose, mine.each_ref().map(|delivery| delivery.callback));
     for delivery in &mine {
         assert_eq!(standing(&*store, delivery).await.state, REQUESTED);
     }
@@ -273,6 +277,22 @@ pub async fn bulk_replay_that_ended_is_nobodys(harness: &mut impl Harness) {
     assert!(!store.cancel_replay(other.id, at(16)).await.expect("written"));
     assert_eq!(store.take_replay("two", at(99), at(100)).await.expect("written"), None);
     assert!(!store.cancel_replay(replay(3).id, at(16)).await.expect("written"), "not known");
+}
+
+/// They go with the history of their time; those that are not over stay however old they are.
+pub async fn retention_deletes_bulk_replays_that_ended(harness: &mut impl Harness) {
+    let store = harness.store();
+    let [old, new, open] = [1, 2, 3].map(replay);
+    for (job, ended_at) in [(&old, Some(12)), (&new, Some(20)), (&open, None)] {
+        store.create_replay(job).await.expect("written");
+        if let Some(ended_at) = ended_at {
+            assert!(store.cancel_replay(job.id, at(ended_at)).await.expect("written"));
+        }
+    }
+    while store.delete_history(at(20), 100).await.expect("deleted") > 0 {}
+    let left = store.replays(None, 10, None).await.expect("read").items;
+    let left: Vec<_> = left.into_iter().map(|replay| replay.id).collect();
+    assert_eq!(left, [open.id, new.id]);
 }
 
 /// By each field of the filter, in pages after the cursor, each with its event.

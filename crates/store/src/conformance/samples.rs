@@ -74,6 +74,7 @@ pub(super) fn event(number: u32, of: &str, name: &str) -> Event {
         // Every third one comes later.
         deliver_at: number.is_multiple_of(3).then(|| accepted_at + Duration::from_secs(3_600)),
         variables: serde_json::from_str(r#"{"COMMENT_ID":178}"#).expect("an object"),
+        trace: None,
     }
 }
 
@@ -117,8 +118,8 @@ pub(super) fn attempt(
             method: Method::Post,
             url: "https://example.com/hook?a=%C3%A9".to_owned(),
             headers: vec![
-                ("authorization".into(), "***".to_owned()),
-                ("x-quote".into(), "\"'\\ ;--".to_owned()),
+                ("authorization".into(), "***".into()),
+                ("x-quote".into(), "\"'\\ ;--".into()),
             ],
             format: Some(Format::Form),
         },

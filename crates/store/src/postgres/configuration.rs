@@ -34,6 +34,11 @@ impl Configuration {
         Ok(Self { database, key, revision: watch::Sender::new(revision) })
     }
 
+    /// What seals the secrets of this database.
+    pub(super) fn key(&self) -> &MasterKey {
+        &self.key
+    }
+
     pub(super) fn revision(&self) -> watch::Receiver<Revision> {
         self.revision.subscribe()
     }

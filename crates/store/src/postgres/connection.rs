@@ -100,6 +100,27 @@ impl Database {
         .await
     }
 
+    /// What a statement gives that changes rows, which is a transaction of its own. One that stands in another's way is
+    /// tried again: it has changed nothing.
+    pub(super) async fn change(
+        &self,
+        sql: &'static str,
+        values: impl Fn() -> Values,
+    ) -> Result<Vec<PgRow>, Error> {
+        in_time(async {
+            let mut held = self.hold().await?;
+            let changed = loop {
+                let changed = sqlx::query_with(sql, values().0).fetch_all(&mut *held).await;
+                if !changed.as_ref().is_err_and(super::error::is_conflict) {
+                    break changed?;
+                }
+            };
+            held.done();
+            Ok(changed)
+        })
+        .await
+    }
+
     /// How many rows a statement changes, which is a transaction of its own. One that stands in another's way is tried
     /// again: it has changed nothing.
     pub(super) async fn execute(

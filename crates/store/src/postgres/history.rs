@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use super::connection::Database;
 use super::partitions::day_of;
 use super::statements;
 use super::values::{Id, Values};
-use crate::port::{DeliveryKey, Parked, Recorded};
+use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
 
 /// Asks once for each day: usually there is one, or two around midnight.
@@ -30,6 +30,12 @@ pub(super) async fn recorded(
         }
     }
     Ok(recorded)
+}
+
+pub(super) async fn backlog(database: &Database, now: Timestamp) -> Result<Backlog, Error> {
+    let values = Values::none().and(now.ms()).and((now - OVERDUE_AFTER).ms());
+    let sql = AssertSqlSafe(sql::backlog(statements::BACKLOG));
+    rows::backlog(&database.rows(sql, values).await?, now)
 }
 
 pub(super) async fn parked(

@@ -7,7 +7,7 @@
 //! **Dropping one** needs that lock (`DETACH … CONCURRENTLY` is refused where there is a default partition). So it is
 //! waited for briefly, and tried again later: writers are held up for a second or so, once a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ringback_core::Timestamp;
@@ -21,6 +21,8 @@ use crate::Error;
 
 /// So that nothing is missed if all processes stand still over a weekend, and clocks may differ.
 const DAYS_AHEAD: i32 = 3;
+/// What is moved here from further back goes to the default partition: a clock was wrong.
+const DAYS_BACK_MAX: i32 = 4_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// What has partitions. Always in this order, which is the order in which recording locks them.
 const TABLES: [&str; 3] = ["event", "delivery", "attempt"];
@@ -72,6 +74,26 @@ pub(super) async fn make_ahead_patiently(
         }
         made => made,
     }
+}
+
+/// Makes the partitions of these days that are not there, as far as they are days of a history that is kept.
+pub(super) async fn make_these(
+    database: &Database,
+    wanted: &BTreeSet<i32>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let last = day_of(now).saturating_add(DAYS_AHEAD);
+    let first = last.saturating_sub(DAYS_BACK_MAX);
+    in_time(async {
+        let mut held = database.hold().await?;
+        let there = days(&mut held).await?;
+        for day in wanted.range(first..=last).filter(|day| !there.contains_key(day)) {
+            make(&mut held, *day).await?;
+        }
+        held.done();
+        Ok(())
+    })
+    .await
 }
 
 /// A partition.

@@ -11,9 +11,8 @@ use super::connection::{Database, in_time};
 use super::partitions::{self, Dropped, HAS_PENDING, day_of};
 use super::statements;
 use super::values::{Id, Values};
-use crate::Error;
 use crate::port::DeliveryKey;
-use crate::sql;
+use crate::{Error, rows, sql};
 
 pub(super) async fn cancel_pending(
     database: &Database,
@@ -49,14 +48,14 @@ pub(super) async fn cancel_event(
     reason: CancelReason,
     now: Timestamp,
     limit: usize,
-) -> Result<usize, Error> {
+) -> Result<Vec<CallbackId>, Error> {
     let values = || {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = Values::none().and(reason.as_str()).and(now.ms()).and(Id(event.uuid()));
         values.and(account.as_str()).and(limit)
     };
-    let cancelled = database.execute(statements::CANCEL_EVENT, values).await?;
-    Ok(usize::try_from(cancelled).unwrap_or(usize::MAX))
+    let cancelled = database.change(statements::CANCEL_EVENT, values).await?;
+    cancelled.iter().map(rows::callback_of_delivery).collect()
 }
 
 pub(super) async fn let_go(
@@ -76,17 +75,24 @@ pub(super) async fn let_go(
     database.execute(statements::LET_GO, values).await.map(|_| ())
 }
 
-/// Goes through the days that are over, oldest first: drops the first one that has nothing pending, or deletes from the
-/// first one that has anything to delete besides.
 pub(super) async fn delete_history(
     database: &Database,
     accepted_before: Timestamp,
     limit: usize,
 ) -> Result<usize, Error> {
-    for old in sql::DELETE_OLD {
-        database.execute(old, || Values::none().and(accepted_before.ms())).await?;
+    let deleted = delete_step(database, day_of(accepted_before), limit).await?;
+    // Once for all steps: the last one finds nothing.
+    if deleted == 0 {
+        for old in sql::DELETE_OLD {
+            database.execute(old, || Values::none().and(accepted_before.ms())).await?;
+        }
     }
-    let end = day_of(accepted_before);
+    Ok(deleted)
+}
+
+/// Goes through the days before this one, oldest first: drops the first one that has nothing pending, or deletes from the
+/// first one that has anything to delete besides.
+async fn delete_step(database: &Database, end: i32, limit: usize) -> Result<usize, Error> {
     let mut held = database.hold().await?;
     let partitions = partitions::days(&mut held).await?;
     held.done();

@@ -103,7 +103,17 @@ pub(super) const CANCEL_DELIVERY: &str = "UPDATE delivery SET status = 'cancelle
 pub(super) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
      next_attempt_at_ms = NULL, updated_at_ms = $2 \
      WHERE status = 'pending' AND (id, day) IN \
-     (SELECT id, day FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5)";
+     (SELECT id, day FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5) \
+     RETURNING callback_id";
+
+/// See [`sql::backlog()`].
+pub(super) const BACKLOG: sql::BacklogParts = sql::BacklogParts {
+    by_due: "",
+    by_age: "",
+    by_callback: "",
+    callback_id: "callback.id::UUID",
+    joined_by: " AND event.day = delivery.day",
+};
 
 /// Of one day, as an event has a row for each that it was accepted on.
 pub(super) const COUNT_REPLAY: &str = "UPDATE event SET replays = replays + 1 \

@@ -20,6 +20,7 @@ mod processes;
 mod recording;
 mod schema;
 mod server;
+mod transfer;
 
 crate::store_conformance!(PostgresHarness::new().await);
 

@@ -140,10 +140,10 @@ fn json(value: &impl serde::Serialize) -> Arc<str> {
     serde_json::to_string(value).expect("texts and numbers always serialize").into()
 }
 
-const AUTHORIZATION: &str = "authorization";
-const SIGNING_SECRET: &str = "signing_secret";
+pub(crate) const AUTHORIZATION: &str = "authorization";
+pub(crate) const SIGNING_SECRET: &str = "signing_secret";
 
-fn place(callback: CallbackId, secret: &str) -> String {
+pub(crate) fn place(callback: CallbackId, secret: &str) -> String {
     format!("callback/{callback}/{secret}")
 }
 

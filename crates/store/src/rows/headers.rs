@@ -12,7 +12,7 @@ use ringback_core::retry::AttemptNumber;
 use ringback_core::secret::Secret;
 
 /// Name and value of each.
-type Headers = Vec<(Cow<'static, str>, String)>;
+type Headers = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
 /// What the rest of the row says.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ const ANYTHING: &str = "*/*";
 
 /// As the row keeps them.
 pub(super) fn pack(headers: &Headers, known: Known) -> String {
-    let fits = |(name, value): &(Cow<'_, str>, String)| {
+    let fits = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
         !name.contains(['\n', ':']) && !value.contains('\n')
     };
     if headers.is_empty() || !headers.iter().all(fits) {
@@ -91,23 +91,26 @@ pub(super) fn unpack(text: &str, known: Known) -> Result<Headers, String> {
     for line in text.split('\n') {
         let unknown = || format!("`{line}` is no header");
         let (letter, rest) = line.split_at_checked(1).ok_or_else(unknown)?;
-        let (name, value): (&'static str, String) = match letter {
-            "u" => ("user-agent", format!("{AGENT}{rest}")),
-            "a" => ("accept", ANYTHING.to_owned()),
-            "c" => ("content-type", rest.to_owned()),
+        let (name, value): (&'static str, Cow<'static, str>) = match letter {
+            "u" => ("user-agent", format!("{AGENT}{rest}").into()),
+            "a" => ("accept", ANYTHING.into()),
+            "c" => ("content-type", rest.to_owned().into()),
             "i" => {
                 webhook_id = rest;
-                ("webhook-id", rest.to_owned())
+                ("webhook-id", rest.to_owned().into())
             }
-            "t" => ("webhook-timestamp", known.started_at.seconds().to_string()),
-            "s" => ("webhook-signature", rest.to_owned()),
-            "k" => ("ringback-callback", rest.to_owned()),
-            "n" => ("ringback-attempt", known.number.to_string()),
-            "p" => ("traceparent", format!("00-{}-{rest}-00", webhook_id.replace('-', ""))),
-            "z" => ("authorization", Secret::MASK.to_owned()),
+            "t" => ("webhook-timestamp", known.started_at.seconds().to_string().into()),
+            "s" => ("webhook-signature", rest.to_owned().into()),
+            "k" => ("ringback-callback", rest.to_owned().into()),
+            "n" => ("ringback-attempt", known.number.to_string().into()),
+            "p" => {
+                let trace = webhook_id.replace('-', "");
+                ("traceparent", format!("00-{trace}-{rest}-00").into())
+            }
+            "z" => ("authorization", Secret::MASK.into()),
             "=" => {
                 let (name, value) = rest.split_once(':').ok_or_else(unknown)?;
-                headers.push((name.to_owned().into(), value.to_owned()));
+                headers.push((name.to_owned().into(), value.to_owned().into()));
                 continue;
             }
             _ => return Err(unknown()),
@@ -127,7 +130,7 @@ mod tests {
     };
 
     fn headers(pairs: &[(&'static str, &str)]) -> Headers {
-        pairs.iter().map(|(name, value)| ((*name).into(), (*value).to_owned())).collect()
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).to_owned().into())).collect()
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(crate) fn event<R: Columns>(row: &R) -> Result<Event, Error> {
         accepted_at: row.time("accepted_at_ms")?,
         deliver_at: row.optional_time("deliver_at_ms")?,
         variables: row.json("variables")?,
+        trace: None,
     })
 }
 
@@ -133,6 +134,7 @@ fn event_of<R: Columns>(delivery: &Delivery, columns: &R) -> Result<Event, Error
         accepted_at: row.time("accepted_at_ms")?,
         deliver_at: row.optional_time("deliver_at_ms")?,
         variables: row.json("variables")?,
+        trace: None,
     })
 }
 
@@ -143,6 +145,11 @@ pub(crate) fn recorded<R: Columns>(row: &R) -> Result<Recorded, Error> {
         attempts: row.number("attempts")?,
         state: recorded_state(&row)?,
     })
+}
+
+/// Whom a delivery goes to.
+pub(crate) fn callback_of_delivery<R: Columns>(row: &R) -> Result<CallbackId, Error> {
+    Row::of("delivery", row).id("callback_id", CallbackId::from_uuid)
 }
 
 pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::AssertSqlSafe;
 
 use super::values::Values;
-use crate::port::{DeliveryKey, Parked, Recorded};
+use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
 
 /// Ids asked for in one statement.
@@ -25,6 +25,24 @@ pub(super) async fn parked(
         .fetch_all(database.readers())
         .await?;
     rows.iter().map(rows::parked).collect()
+}
+
+/// The indexes are named: among those that serve, its planner takes the one with the most columns.
+const BACKLOG: sql::BacklogParts = sql::BacklogParts {
+    by_due: " INDEXED BY delivery_due",
+    by_age: " INDEXED BY delivery_waiting",
+    by_callback: " INDEXED BY delivery_parked",
+    callback_id: "callback.id",
+    joined_by: "",
+};
+
+pub(super) async fn backlog(database: &Database, now: Timestamp) -> Result<Backlog, Error> {
+    let rows = sqlx::query(AssertSqlSafe(sql::backlog(BACKLOG)))
+        .bind(now.ms())
+        .bind((now - OVERDUE_AFTER).ms())
+        .fetch_all(database.readers())
+        .await?;
+    rows::backlog(&rows, now)
 }
 
 pub(super) async fn recorded(

@@ -12,21 +12,35 @@ use super::transaction;
 use super::values::Values;
 use crate::Error;
 use crate::port::DeliveryKey;
+use crate::rows;
 use crate::sql::{self, Statement};
 
 /// Rows named in one statement.
 const NAMED_ROWS_MAX: usize = 100;
 
-/// Looks for the events on a connection that only reads, however long old events with pending deliveries make that, and
-/// holds the writer only to delete them.
 pub(super) async fn delete_history(
     database: &Database,
     accepted_before: Timestamp,
     limit: usize,
 ) -> Result<usize, Error> {
-    for old in sql::DELETE_OLD {
-        sqlx::query(old).bind(accepted_before.ms()).execute(&mut *database.writer().await).await?;
+    let deleted = delete_step(database, accepted_before, limit).await?;
+    // Once for all steps: the last one finds nothing.
+    if deleted == 0 {
+        for old in sql::DELETE_OLD {
+            let old = sqlx::query(old).bind(accepted_before.ms());
+            old.execute(&mut *database.writer().await).await?;
+        }
     }
+    Ok(deleted)
+}
+
+/// Looks for the events on a connection that only reads, however long old events with pending deliveries make that, and
+/// holds the writer only to delete them.
+async fn delete_step(
+    database: &Database,
+    accepted_before: Timestamp,
+    limit: usize,
+) -> Result<usize, Error> {
     let found = sqlx::query(sql::DELETABLE_EVENTS)
         .bind(accepted_before.ms())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -81,16 +95,16 @@ pub(super) async fn cancel_event(
     reason: CancelReason,
     now: Timestamp,
     limit: usize,
-) -> Result<usize, Error> {
+) -> Result<Vec<CallbackId>, Error> {
     let cancelled = sqlx::query(sql::CANCEL_EVENT)
         .bind(reason.as_str())
         .bind(now.ms())
         .bind(event.to_string())
         .bind(account.as_str())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .execute(&mut *database.writer().await)
+        .fetch_all(&mut *database.writer().await)
         .await?;
-    Ok(usize::try_from(cancelled.rows_affected()).unwrap_or(usize::MAX))
+    cancelled.iter().map(rows::callback_of_delivery).collect()
 }
 
 pub(super) async fn let_go(

@@ -1,5 +1,7 @@
 //! A RabbitMQ of one's own.
 
+mod cluster;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,10 +14,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+pub use self::cluster::RabbitmqCluster;
 use super::server::{Launch, Server, directory};
 use super::{blocking, find_program, fresh_prefix};
 
-/// How a RabbitMQ is set up. By default as Ringback asks its operators to: with what lies in `deploy/rabbitmq`.
+/// How a RabbitMQ is set up. By default as Ringback asks its operators to, with what lies in `deploy/rabbitmq`, but without
+/// [metrics](Self::with_metrics).
 #[derive(Clone, Debug)]
 pub struct RabbitmqSettings {
     /// The file of enabled plugins, such as `[rabbitmq_consistent_hash_exchange].`
@@ -26,10 +30,15 @@ pub struct RabbitmqSettings {
     pub environment: Vec<(&'static str, String)>,
 }
 
+/// The file of enabled plugins that lies in `deploy/rabbitmq`.
+const PLUGINS: &str = include_str!("../../../../deploy/rabbitmq/enabled_plugins");
+/// The plugin with metrics as it stands there. It makes a start take a quarter longer.
+const METRICS_PLUGIN: &str = ", rabbitmq_prometheus";
+
 impl Default for RabbitmqSettings {
     fn default() -> Self {
         Self {
-            enabled_plugins: include_str!("../../../../deploy/rabbitmq/enabled_plugins").to_owned(),
+            enabled_plugins: PLUGINS.replace(METRICS_PLUGIN, ""),
             advanced_config: Some(
                 include_str!("../../../../deploy/rabbitmq/advanced.config").to_owned(),
             ),
@@ -39,6 +48,13 @@ impl Default for RabbitmqSettings {
 }
 
 impl RabbitmqSettings {
+    /// The same with metrics for Prometheus, at [`Rabbitmq::metrics_address`].
+    #[must_use]
+    pub fn with_metrics(mut self) -> Self {
+        PLUGINS.clone_into(&mut self.enabled_plugins);
+        self
+    }
+
     /// The same without plugins.
     #[must_use]
     pub fn without_plugins(mut self) -> Self {
@@ -61,6 +77,7 @@ pub struct Rabbitmq {
     port: u16,
     /// Where Erlang nodes find this one.
     distribution_port: u16,
+    metrics_port: u16,
 }
 
 impl Rabbitmq {
@@ -73,10 +90,10 @@ impl Rabbitmq {
             let program = script("rabbitmq-server")?;
             let directory = directory("rabbitmq")?;
             let node = Node::prepare(directory.path(), settings)?;
-            let (server, [port, distribution_port]) =
+            let (server, [port, distribution_port, metrics_port]) =
                 Server::start(directory, |ports| node.launch(&program, ports))?;
             answers_amqp(port).context("RabbitMQ is up and does not answer AMQP")?;
-            Ok(Self { server, port, distribution_port })
+            Ok(Self { server, port, distribution_port, metrics_port })
         })
         .await
     }
@@ -85,6 +102,12 @@ impl Rabbitmq {
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Host and port of its `/metrics`, if it was started [with metrics](RabbitmqSettings::with_metrics).
+    #[must_use]
+    pub fn metrics_address(&self) -> String {
+        format!("127.0.0.1:{}", self.metrics_port)
     }
 
     /// Runs `rabbitmqctl` with these arguments, and gives what it prints.
@@ -96,26 +119,11 @@ impl Rabbitmq {
         let mut command = Command::new(script("rabbitmqctl")?);
         self.server.launch().prepare(&mut command, self.server.directory());
         // The same as for the node, but for taking connections, which nobody needs of it.
-        command
-            .env(
-                "RABBITMQ_CTL_ERL_ARGS",
-                format!("-start_epmd false -erl_epmd_port {port} -dist_listen false"),
-            )
-            .arg("--quiet")
-            .args(arguments);
-        let shown = arguments.join(" ");
-        blocking(move || {
-            let output = command.output().context("starting rabbitmqctl")?;
-            let [said, complained] =
-                [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-            ensure!(
-                output.status.success(),
-                "`rabbitmqctl {shown}` failed ({}):\n{said}{complained}",
-                output.status
-            );
-            Ok(said.into_owned())
-        })
-        .await
+        command.env(
+            "RABBITMQ_CTL_ERL_ARGS",
+            format!("-start_epmd false -erl_epmd_port {port} -dist_listen false"),
+        );
+        run_ctl(command, arguments).await
     }
 }
 
@@ -159,12 +167,13 @@ impl Node {
         self.directory.join(name)
     }
 
-    fn launch(&self, program: &Path, [port, distribution_port]: [u16; 2]) -> Launch {
+    fn launch(&self, program: &Path, [port, distribution_port, metrics_port]: [u16; 3]) -> Launch {
         // Without epmd, the daemon that tells where nodes listen: one that an Erlang node starts would outlive all of
         // them. Whoever looks for this node is told its port in the same way.
         let erlang = format!(
             "-sname {} -start_epmd false -erl_epmd_port {distribution_port} \
-             -kernel inet_dist_use_interface {{127,0,0,1}}",
+             -kernel inet_dist_use_interface {{127,0,0,1}} \
+             -rabbitmq_prometheus tcp_config [{{port,{metrics_port}}},{{ip,\"127.0.0.1\"}}]",
             self.name
         );
         let mut environment: Vec<(&str, OsString)> = vec![
@@ -199,6 +208,24 @@ impl Node {
             drop_signal: "KILL",
         }
     }
+}
+
+/// Runs `rabbitmqctl`, which `command` starts, and gives what it prints.
+async fn run_ctl(mut command: Command, arguments: &[&str]) -> anyhow::Result<String> {
+    command.arg("--quiet").args(arguments);
+    let shown = arguments.join(" ");
+    blocking(move || {
+        let output = command.output().context("starting rabbitmqctl")?;
+        let [said, complained] =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        ensure!(
+            output.status.success(),
+            "`rabbitmqctl {shown}` failed ({}):\n{said}{complained}",
+            output.status
+        );
+        Ok(said.into_owned())
+    })
+    .await
 }
 
 fn script(name: &str) -> anyhow::Result<PathBuf> {

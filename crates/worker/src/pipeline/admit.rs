@@ -19,8 +19,8 @@ const PAUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// What becomes of a job now.
 pub(super) enum Admission<'a> {
-    /// It is attempted, with a place among those under way.
-    Go { entry: &'a Entry, pass: Pass, place: Place },
+    /// It is attempted.
+    Go(Leave<'a>),
     /// It comes back after a while.
     PutOff(WaitReason, Duration),
     /// It comes back then: its event is to be delivered later.
@@ -29,6 +29,15 @@ pub(super) enum Admission<'a> {
     Park,
     /// It is given up on.
     Cancel(CancelReason),
+}
+
+/// Leave to make one attempt.
+pub(super) struct Leave<'a> {
+    pub(super) entry: &'a Entry,
+    /// Its circuit's, which wants to hear what came of it.
+    pub(super) pass: Pass,
+    /// Among its callback's requests under way.
+    pub(super) place: Place,
 }
 
 impl Pipeline {
@@ -77,7 +86,7 @@ impl Pipeline {
         let comes_back = job.target.deferrals > 0;
         let asking = if comes_back { rate::Asking::Again } else { rate::Asking::First };
         match self.rates.pace(entry, asking).await {
-            Ok(()) => Admission::Go { entry, pass, place },
+            Ok(()) => Admission::Go(Leave { entry, pass, place }),
             Err(wait) => Admission::PutOff(WaitReason::RateLimit, wait),
         }
     }

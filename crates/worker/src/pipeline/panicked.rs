@@ -2,7 +2,6 @@
 
 use ringback_broker::{Delayed, Receipt};
 use ringback_core::Dispatch;
-use ringback_core::dispatch::Novelty;
 
 use super::Pipeline;
 use crate::insist::Stopped;
@@ -15,6 +14,7 @@ impl Pipeline {
     pub(super) async fn come_again_after_a_panic(&self, job: &Job) -> Result<(), Stopped> {
         tracing::error!(
             event = %job.event.id, callback = %job.target.callback, account = %job.event.account,
+            delivery = %job.key.delivery,
             "a delivery made the worker panic: it comes again later"
         );
         // What was handed over comes again by itself.
@@ -40,7 +40,7 @@ impl Pipeline {
         let now = self.clock.now();
         let apart = dispatches.into_iter().map(|dispatch| {
             let due = now + after_a_panic(now.since(dispatch.event.accepted_at));
-            Delayed { due, dispatch: Dispatch { novelty: Novelty::PerhapsRepeated, ..dispatch } }
+            Delayed { due, dispatch: dispatch.in_doubt() }
         });
         self.publish_after(apart.collect()).await?;
         self.broker.ack(receipt);

@@ -131,10 +131,7 @@ impl Pipeline {
             return Ok(());
         }
         let event = Arc::new(happening.event(self.clock.now()));
-        let publish = || {
-            let of_event = Dispatch::of_event(event.clone());
-            self.broker.publish(vec![Dispatch { novelty: Novelty::PerhapsRepeated, ..of_event }])
-        };
+        let publish = || self.broker.publish(vec![Dispatch::of_event(event.clone()).in_doubt()]);
         insist(&self.give_up, &self.queue_outage, "publish an operational event", publish).await
     }
 }

@@ -7,6 +7,7 @@ use ringback_broker::Depth;
 use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 use ringback_core::retry::{AttemptNumber, Position, RetryPolicy};
 use ringback_core::{Callback, DeliveryId, Dispatch, Event, Target, Timestamp};
+use ringback_metrics::Metrics;
 use ringback_runtime::Shutdown;
 use ringback_sqlite::Database;
 use ringback_store::MasterKey;
@@ -64,6 +65,7 @@ impl Bench {
             store: store.clone(),
             idempotency: claims.clone(),
             clock: shared,
+            metrics: Metrics::default(),
         };
         let receiver = Receiver::start().await.expect("a receiver");
         Self { clock, receiver, queue, store, claims, ports, shutdown, _directory: directory }

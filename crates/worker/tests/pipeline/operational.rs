@@ -204,6 +204,8 @@ async fn circuit_that_opens_and_closes_says_so_with_the_worker_it_is_of() {
         let event = bench.event().await;
         bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Exhausted)).await;
     }
+    // It is told after it is recorded, and with the time of then.
+    bench.wait_until_all_is_acked().await;
     bench.receiver.on("/a", Behaviour::status(204));
     bench.clock.advance(Duration::from_secs(31));
     let event = bench.event().await;

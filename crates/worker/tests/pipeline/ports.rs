@@ -16,9 +16,9 @@ use ringback_core::{
 };
 use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, RequestKey};
 use ringback_store::{
-    AccountSettings, ApiKey, CallbackChange, CallbackQuery, CatalogStore, Cursor, DeliveryKey,
-    DeliveryQuery, EventQuery, HistoryRecord, LiveAttempt, LoggedRequest, LoggedRequestQuery, Page,
-    Parked, Recorded, Replay, Replayable, Replays, Revision, Store,
+    AccountSettings, ApiKey, Backlog, CallbackChange, CallbackQuery, CatalogStore, Cursor,
+    DeliveryKey, DeliveryQuery, EventQuery, HistoryRecord, LiveAttempt, LoggedRequest,
+    LoggedRequestQuery, Page, Parked, Recorded, Replay, Replayable, Replays, Revision, Store,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -504,7 +504,7 @@ impl Store for WatchedStore {
         reason: CancelReason,
         now: Timestamp,
         limit: usize,
-    ) -> StoreResult<usize> {
+    ) -> StoreResult<Vec<CallbackId>> {
         self.inner.cancel_event(event, reason, now, limit).await
     }
 
@@ -518,6 +518,10 @@ impl Store for WatchedStore {
 
     async fn let_go(&self, as_read: &[Delivery], now: Timestamp) -> StoreResult<()> {
         self.inner.let_go(as_read, now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> StoreResult<Backlog> {
+        self.inner.backlog(now).await
     }
 
     async fn recorded(&self, deliveries: &[DeliveryKey]) -> StoreResult<Vec<Recorded>> {

@@ -1,0 +1,224 @@
+//! `deploy/kubernetes`, and RabbitMQ's cluster there.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+
+use ringback_testkit::servers::find_program;
+use serde_json::Value;
+
+use crate::support::{changed, command, files_below, items, json, python, read, root, run, text};
+
+const BASE: &str = "deploy/kubernetes/base";
+const WORKER: &str = "deploy/kubernetes/base/worker.yaml";
+const RABBITMQ: &str = "deploy/rabbitmq/cluster/kubernetes.yaml";
+/// Values for another's chart, and no manifest.
+const NO_MANIFEST: &str = "adapter-rules.yaml";
+
+fn checking(files: &[PathBuf]) -> std::process::Command {
+    let mut python = python();
+    python.arg("tests/python/check_kubernetes.py").args(files);
+    python
+}
+
+fn manifests_in(files: &[PathBuf]) -> Vec<Value> {
+    let found = json(&mut checking(files));
+    items(&found).map(|found| found["manifest"].clone()).collect()
+}
+
+fn files() -> Vec<PathBuf> {
+    let mut files = files_below("deploy/kubernetes", ".yaml");
+    files.retain(|file| !file.ends_with(NO_MANIFEST));
+    files.push(root().join(RABBITMQ));
+    files
+}
+
+fn base() -> Vec<Value> {
+    manifests_in(&files_below(BASE, ".yaml"))
+}
+
+fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    let found: Vec<_> = manifests.iter().filter(|manifest| manifest["kind"] == kind).collect();
+    assert!(!found.is_empty(), "there is no {kind}");
+    found
+}
+
+#[test]
+fn manifests_are_as_kubernetes_schemas_say() {
+    assert!(manifests_in(&files()).len() > 20);
+    let directory = tempfile::tempdir().expect("a directory");
+    for (from, to) in [
+        ("replicas: 3", "replicas: three"),
+        ("readinessProbe:", "readynessProbe:"),
+        ("apiVersion: apps/v1", "apiVersion: apps/v1beta1"),
+        ("name: ringback-worker\n", "name: ringback-worker\n  name: ringback-worker\n"),
+    ] {
+        let bad = changed(WORKER, from, to, directory.path());
+        assert!(!run(&mut checking(&[bad])).0, "{to}");
+    }
+}
+
+/// Each file is named by the `kustomization.yaml` beside it, and what those name is there.
+#[test]
+fn every_file_is_used_and_every_name_leads_to_one() {
+    for file in files_below("deploy/kubernetes", "kustomization.yaml") {
+        let directory = file.parent().expect("in a directory");
+        let kustomization = &manifests_in(std::slice::from_ref(&file))[0];
+        let named = |list: &str| -> HashSet<PathBuf> {
+            let names = items(&kustomization[list]).map(|name| directory.join(text(name)));
+            names.map(|path| path.canonicalize().expect("it is there")).collect()
+        };
+        let (resources, components) = (named("resources"), named("components"));
+        for path in resources.iter().chain(&components).filter(|path| path.is_dir()) {
+            assert!(path.join("kustomization.yaml").is_file(), "{}", path.display());
+        }
+        for entry in fs::read_dir(directory).expect("it is there") {
+            let path = entry.expect("it can be read").path();
+            let is_manifest = path.is_file() && path != file && !path.ends_with(NO_MANIFEST);
+            assert!(!is_manifest || resources.contains(&path), "{} is in no use", path.display());
+        }
+    }
+}
+
+/// Where there is kubectl, which no test needs: what it makes of the example is as the schemas say, and is what the files
+/// say.
+#[test]
+fn example_is_rendered_whole() {
+    let Some(kubectl) = find_program("kubectl") else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    for (overlay, kind) in [("overlays/example", "HorizontalPodAutoscaler"), ("base", "Deployment")]
+    {
+        let (rendered, yaml) =
+            run(command(&kubectl).args(["kustomize"]).arg(format!("deploy/kubernetes/{overlay}")));
+        assert!(rendered, "{yaml}");
+        let file = directory.path().join("rendered.yaml");
+        fs::write(&file, yaml).expect("there is room");
+        let manifests = manifests_in(&[file]);
+        of_kind(&manifests, kind);
+        for workload in of_kind(&manifests, "Deployment") {
+            // The autoscaler's number is not overwritten.
+            let is_scaled = overlay != "base" && workload["metadata"]["name"] == "ringback-worker";
+            assert_eq!(workload["spec"]["replicas"].is_null(), is_scaled, "{workload}");
+        }
+    }
+}
+
+#[test]
+fn pods_stop_in_time_are_probed_and_confined() {
+    let base = base();
+    for workload in of_kind(&base, "Deployment") {
+        let name = text(&workload["metadata"]["name"]);
+        let pod = &workload["spec"]["template"]["spec"];
+        assert!(pod["terminationGracePeriodSeconds"].as_u64() > Some(35), "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert!(pod["securityContext"]["runAsUser"].as_u64() > Some(0), "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        for container in items(&pod["containers"]).chain(items(&pod["initContainers"])) {
+            let may = &container["securityContext"];
+            assert_eq!(may["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(may["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(may["capabilities"]["drop"][0], "ALL", "{name}");
+            assert!(container["resources"]["requests"]["cpu"].is_string(), "{name}");
+            assert!(container["resources"]["limits"]["memory"].is_string(), "{name}");
+        }
+        let container = &pod["containers"][0];
+        // A server that is away makes nobody be killed.
+        for (probe, path) in [
+            ("startupProbe", "/healthz"),
+            ("livenessProbe", "/healthz"),
+            ("readinessProbe", "/readyz"),
+        ] {
+            assert_eq!(container[probe]["httpGet"]["path"], path, "{name}");
+            assert_eq!(container[probe]["httpGet"]["port"], "metrics", "{name}");
+        }
+        let role = name.strip_prefix("ringback-").expect("its role");
+        assert_eq!(container["args"][0], role, "{name}");
+        assert_eq!(container["lifecycle"]["preStop"].is_null(), role == "worker", "{name}");
+    }
+}
+
+#[test]
+fn secrets_are_referred_to_and_nowhere_written() {
+    let base = base();
+    let secret_settings = ["DATABASE_URL", "AMQP_URL", "REDIS_URL", "MASTER_KEY", "ADMIN_KEY"];
+    for workload in of_kind(&base, "Deployment") {
+        let pod = &workload["spec"]["template"]["spec"];
+        for variable in items(&pod["containers"])
+            .chain(items(&pod["initContainers"]))
+            .flat_map(|c| items(&c["env"]))
+        {
+            let reference = &variable["valueFrom"]["secretKeyRef"];
+            assert_eq!(reference["name"], "ringback-secrets", "{variable}");
+            // RINGBACK_DATABASE_URL, database_url.
+            let name = format!("RINGBACK_{}", text(&reference["key"]).to_uppercase());
+            assert_eq!(variable["name"], name.as_str());
+        }
+    }
+    for settings in of_kind(&base, "ConfigMap") {
+        let data = settings["data"].as_object().expect("settings");
+        let is_secret =
+            |name: &&String| secret_settings.iter().any(|secret| name.ends_with(secret));
+        assert!(!data.keys().any(|name| is_secret(&name)), "{data:?}");
+    }
+    assert!(manifests_in(&files()).iter().all(|manifest| manifest["kind"] != "Secret"));
+}
+
+/// Each selects the pods that it means: a name that fits none is no error for Kubernetes.
+#[test]
+fn services_budgets_and_policies_select_pods_that_there_are() {
+    let base = base();
+    let pods: Vec<&Value> =
+        of_kind(&base, "Deployment").iter().map(|workload| &workload["spec"]["template"]).collect();
+    let selected = |labels: &Value| {
+        let labels = labels.as_object().expect("labels");
+        let fits = |pod: &&&Value| {
+            labels.iter().all(|(name, value)| pod["metadata"]["labels"][name] == *value)
+        };
+        pods.iter().filter(fits).count()
+    };
+    for service in of_kind(&base, "Service") {
+        assert_eq!(selected(&service["spec"]["selector"]), 1, "{service}");
+    }
+    for budget in of_kind(&base, "PodDisruptionBudget") {
+        assert_eq!(selected(&budget["spec"]["selector"]["matchLabels"]), 1, "{budget}");
+    }
+    let policies = of_kind(&base, "NetworkPolicy");
+    for policy in &policies {
+        assert!(selected(&policy["spec"]["podSelector"]["matchLabels"]) > 0, "{policy}");
+    }
+    // To the internet go workers alone.
+    let to_all = |policy: &&&Value| {
+        let rules = items(&policy["spec"]["egress"]).flat_map(|rule| items(&rule["to"]));
+        rules.into_iter().any(|to| to["ipBlock"]["cidr"] == "0.0.0.0/0")
+    };
+    let open: Vec<_> = policies.iter().filter(to_all).collect();
+    assert_eq!(open.len(), 1);
+    assert_eq!(
+        open[0]["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"],
+        "worker"
+    );
+    let except = &open[0]["spec"]["egress"][0]["to"][0]["ipBlock"]["except"];
+    for network in
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
+    {
+        assert!(items(except).any(|excepted| excepted == network), "{network}");
+    }
+}
+
+#[test]
+fn rabbitmq_has_the_same_advanced_configuration_everywhere() {
+    let essence = |text: &str| -> String {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('%'));
+        lines.flat_map(|line| line.split_whitespace()).collect()
+    };
+    let cluster = manifests_in(&[root().join(RABBITMQ)]);
+    let spec = &of_kind(&cluster, "RabbitmqCluster")[0]["spec"];
+    let advanced = essence(text(&spec["rabbitmq"]["advancedConfig"]));
+    assert_eq!(advanced, essence(&read("deploy/rabbitmq/advanced.config")));
+    assert_eq!(spec["replicas"], 3);
+    let configuration = read("deploy/rabbitmq/cluster/rabbitmq.conf");
+    for line in text(&spec["rabbitmq"]["additionalConfig"]).lines() {
+        assert!(configuration.lines().any(|found| found == line), "{line}");
+    }
+}
