@@ -5,20 +5,29 @@
 #
 #   docker build --tag ringback .
 #
-# All paths of the stage `build` are relative: `cargo xtask image-steps` runs its steps on a machine without Docker.
+# All paths of the first two stages are relative, or below /build: `cargo xtask image-steps` runs their steps on a machine without
+# Docker.
 
 ARG RUST=1.95.0
+
+# Manifests, and empty sources in place of ours. This is done anew after each change, and takes a second; as it comes out the
+# same, what the next stage makes of it is taken from the cache.
+FROM rust:${RUST}-slim-bookworm AS manifests
+WORKDIR /build
+COPY . .
+RUN sh deploy/docker/stubs stubs
 
 FROM rust:${RUST}-slim-bookworm AS build
 WORKDIR /build
 # `dev` builds sooner, for trying the image out.
 ARG PROFILE=release
+# The layer of dependencies, downloaded and built: a layer and no cache mount, for builders keep and pass on layers alone.
+COPY --from=manifests /build/stubs/ .
+RUN cargo build --locked --profile "$PROFILE" --package ringback
 COPY . .
-# Two caches stand in for a layer of dependencies: what was downloaded, and what was built. Sources are touched, for
-# cargo goes by the time of a file: in a cache that a newer checkout has used, older sources would pass for built.
-RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,target=/build/target,sharing=locked \
-    find Cargo.toml Cargo.lock crates -type f -exec touch {} + \
+# Sources are touched, for cargo goes by the time of a file: those of a checkout may be older than the empty ones, and would
+# pass for built.
+RUN find Cargo.toml Cargo.lock crates -type f -exec touch {} + \
     && cargo build --locked --profile "$PROFILE" --package ringback \
     && sh deploy/docker/assemble "target/$(echo "$PROFILE" | sed 's/^dev$/debug/')/ringback" image \
     && mkdir -p data

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::environment::{SECRETS, made, variables};
-use crate::support::{changed, command, items, json, python, root, run, text};
+use crate::environment::{ADMIN_KEY, SECRETS, made, variables};
+use crate::support::{changed, command, items, json, python, read, root, run, text};
 
 const COMPOSE: &str = "docker-compose.yml";
 const CLUSTER: &str = "deploy/rabbitmq/cluster/docker-compose.yml";
@@ -15,9 +15,14 @@ const ROLES: [&str; 3] = ["ingest", "worker", "console"];
 
 /// What the files come to, with the variables of an `.env` that `make-env` makes.
 fn resolved(files: &[&str]) -> Value {
+    resolved_with(files, &[])
+}
+
+/// The same with variables that go before those.
+fn resolved_with(files: &[&str], others: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().expect("a directory");
     let env = variables(&made(directory.path()));
-    json(resolving(files).envs(env))
+    json(resolving(files).envs(env).envs(others.iter().copied()))
 }
 
 fn resolving(files: &[&str]) -> Command {
@@ -92,7 +97,8 @@ fn only_the_proxy_and_grafana_have_ports_and_on_this_machine_alone() {
             let leads_out = |network: &&str| networks[*network]["internal"] != true;
             let out =
                 names(&service["networks"]).iter().filter(|network| leads_out(network)).count();
-            let may = ["proxy", "grafana", "worker"].contains(&name.as_str());
+            // Prometheus to an Alertmanager, wherever it is.
+            let may = ["proxy", "grafana", "worker", "prometheus"].contains(&name.as_str());
             assert_eq!(out > 0, may, "{name}");
         }
     }
@@ -141,8 +147,55 @@ fn roles_can_be_scaled_and_have_the_time_to_stop() {
             assert_eq!(service["depends_on"][server]["condition"], "service_healthy", "{role}");
         }
     }
-    assert_eq!(project["services"]["ingest"]["deploy"]["replicas"], 2);
-    assert_eq!(project["services"]["worker"]["deploy"]["replicas"], 3);
+    let replicas = |project: &Value, role: &str| {
+        text(&project["services"][role]["deploy"]["replicas"]).to_owned()
+    };
+    assert_eq!([replicas(&project, "ingest"), replicas(&project, "worker")], ["2", "3"]);
+    // A plain `up` makes them as many as there were.
+    let more = resolved_with(&[COMPOSE], &[("RINGBACK_INGESTS", "4"), ("RINGBACK_WORKERS", "8")]);
+    assert_eq!([replicas(&more, "ingest"), replicas(&more, "worker")], ["4", "8"]);
+}
+
+/// Of several services that build one name at once, all but one fail.
+#[test]
+fn image_is_built_once_and_used_by_all_roles() {
+    for registry in [None, Some(("RINGBACK_IMAGE", "images.example.com/ringback:1"))] {
+        let project = resolved_with(&[COMPOSE], registry.as_slice());
+        let built = services(&project).filter(|(_, service)| !service["build"].is_null());
+        assert_eq!(built.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["console"]);
+        for role in ROLES {
+            let image = registry.map_or("ringback:local", |(_, image)| image);
+            assert_eq!(project["services"][role]["image"], image, "{role}");
+            // `never` would not pull that of a registry, `build` none at all.
+            assert!(project["services"][role]["pull_policy"].is_null(), "{role}");
+        }
+    }
+}
+
+#[test]
+fn admin_key_is_told_to_whom_it_is_of_use_and_can_be_taken_out() {
+    let project = resolved(&[COMPOSE]);
+    let emptied = resolved_with(&[COMPOSE], &[(ADMIN_KEY, "")]);
+    for role in ROLES {
+        let key = |project: &Value| project["services"][role]["environment"][ADMIN_KEY].clone();
+        assert_eq!(key(&project).is_null(), role == "worker", "{role}");
+        assert!(role == "worker" || key(&emptied) == "", "{role}");
+    }
+}
+
+#[test]
+fn prometheus_finds_each_process_and_each_node_of_rabbitmq_by_a_name() {
+    let project = resolved(&[COMPOSE, CLUSTER]);
+    let in_metrics = |name: &str| project["services"][name]["networks"]["metrics"].clone();
+    let configuration = read("deploy/prometheus/prometheus.yml");
+    assert!(!configuration.contains("static_configs"), "of several it finds one");
+    for name in ROLES.into_iter().chain(["rabbitmq"]) {
+        assert!(configuration.contains(&format!("- names: [{name}]\n")), "{name}");
+    }
+    for node in ["rabbitmq-2", "rabbitmq-3"] {
+        assert_eq!(in_metrics(node)["aliases"][0], "rabbitmq", "{node}");
+    }
+    assert!(in_metrics("rabbitmq").is_object(), "by its own name");
 }
 
 #[test]

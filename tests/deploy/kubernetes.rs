@@ -153,6 +153,12 @@ fn secrets_are_referred_to_and_nowhere_written() {
             // RINGBACK_DATABASE_URL, database_url.
             let name = format!("RINGBACK_{}", text(&reference["key"]).to_uppercase());
             assert_eq!(variable["name"], name.as_str());
+            // It is taken out once there is an instance key.
+            assert_eq!(
+                reference["optional"] == true,
+                reference["key"] == "admin_key",
+                "{variable}"
+            );
         }
     }
     for settings in of_kind(&base, "ConfigMap") {
@@ -203,6 +209,101 @@ fn services_budgets_and_policies_select_pods_that_there_are() {
         ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
     {
         assert!(items(except).any(|excepted| excepted == network), "{network}");
+    }
+}
+
+#[test]
+fn names_and_servers_are_reached_whether_they_are_pods_or_not() {
+    let base = base();
+    let policies = of_kind(&base, "NetworkPolicy");
+    let to = |name: &str| -> Vec<&Value> {
+        let policy = policies.iter().find(|policy| policy["metadata"]["name"] == name);
+        let rules = items(&policy.expect("it is there")["spec"]["egress"]);
+        rules.flat_map(|rule| items(&rule["to"])).collect()
+    };
+    for name in ["ringback-names", "ringback-servers"] {
+        let to = to(name);
+        assert!(to.iter().any(|to| to["podSelector"].is_object()), "{name}: pods");
+        assert!(to.iter().any(|to| to["ipBlock"].is_object()), "{name}: addresses");
+    }
+    // NodeLocal DNSCache.
+    assert!(to("ringback-names").iter().any(|to| to["ipBlock"]["cidr"] == "169.254.20.10/32"));
+    let cluster = manifests_in(&[root().join(RABBITMQ)]);
+    let rabbitmq = text(&of_kind(&cluster, "RabbitmqCluster")[0]["metadata"]["name"]);
+    let by_name =
+        |to: &&Value| to["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == rabbitmq;
+    assert!(to("ringback-servers").iter().any(by_name));
+}
+
+/// The namespace of the example lets no other pod in.
+#[test]
+fn pods_of_rabbitmq_are_confined_as_the_namespace_asks() {
+    let example = files_below("deploy/kubernetes/overlays/example", "namespace.yaml");
+    let labels = &manifests_in(&example)[0]["metadata"]["labels"];
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    let cluster = manifests_in(&[root().join(RABBITMQ)]);
+    let spec = &of_kind(&cluster, "RabbitmqCluster")[0]["spec"];
+    let pod = &spec["override"]["statefulSet"]["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    for (list, name) in [("containers", "rabbitmq"), ("initContainers", "setup-container")] {
+        let container = &pod[list][0];
+        assert_eq!(container["name"], name);
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false, "{name}");
+        assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL", "{name}");
+    }
+}
+
+#[test]
+fn alerts_and_dashboards_are_those_of_prometheus_and_grafana() {
+    let (made, rule) = run(command("sh").arg("deploy/prometheus/as-prometheus-rule"));
+    assert!(made, "{rule}");
+    assert!(
+        rule == read("deploy/kubernetes/components/monitoring/alerts.yaml"),
+        "alerts.yml has changed: its first line says how to make alerts.yaml anew"
+    );
+    let parsed = |path: &str| {
+        let load =
+            "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+        json(python().args(["-c", load, path]))
+    };
+    let rule = parsed("deploy/kubernetes/components/monitoring/alerts.yaml");
+    assert_eq!(rule["spec"]["groups"], parsed("deploy/prometheus/alerts.yml")["groups"]);
+    assert!(items(&rule["spec"]["groups"]).count() > 3);
+    let dashboards = parsed("dashboards/kustomization.yaml");
+    let named: Vec<&str> = items(&dashboards["configMapGenerator"])
+        .flat_map(|map| items(&map["files"]))
+        .map(text)
+        .collect();
+    for file in files_below("dashboards", ".json") {
+        let name = file.file_name().expect("a file").to_string_lossy();
+        assert!(named.contains(&name.as_ref()), "{name}");
+    }
+}
+
+/// More workers come before somebody is called for the backlog.
+#[test]
+fn autoscaling_acts_before_the_alert_of_a_growing_backlog() {
+    let worth = |path: &str, from: &str| -> u32 {
+        let text = read(path);
+        let (_, after) = text.split_once(from).expect(from);
+        let digits = after.chars().take_while(char::is_ascii_digit).collect::<String>();
+        digits.parse().expect("a number")
+    };
+    let queues = r#"ringback_queue_messages{queue=~"fresh|returned|intake"})) > "#;
+    let (_, growing) = read("deploy/prometheus/alerts.yml")
+        .split_once("alert: RingbackBacklogGrowing")
+        .map(|(before, after)| (before.to_owned(), after.to_owned()))
+        .expect("the alert");
+    let (_, threshold) = growing.split_once(queues).expect("its threshold");
+    let threshold: u32 = threshold.lines().next().expect("a line").parse().expect("a number");
+    for (path, average, least) in [
+        ("autoscaling/autoscaler.yaml", "averageValue: \"", "minReplicas: "),
+        ("keda/scaledobject.yaml", "threshold: \"", "minReplicaCount: "),
+    ] {
+        let path = format!("deploy/kubernetes/components/{path}");
+        assert!(worth(&path, average) * worth(&path, least) < threshold, "{path}");
+        assert!(read(&path).contains("returned"), "{path}: retries that are due want a worker too");
     }
 }
 

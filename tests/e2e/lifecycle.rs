@@ -1,10 +1,11 @@
 //! Starting, stopping, and what goes on where it stopped.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use ringback_core::Timestamp;
-use ringback_testkit::{Behaviour, Launch, Receiver};
+use ringback_testkit::{Behaviour, Launch, Receiver, ringback_binary};
 use serde_json::json;
 
 use crate::support::{Ringback, SOON, callback, event, outcomes, serve, text, with};
@@ -161,6 +162,40 @@ async fn bad_settings_exit_64_before_the_port_is_bound() {
     let (code, output) = run_to_end(launch).await;
     assert_eq!(code, Some(69), "{output}");
     assert!(output.contains(&listen), "{output}");
+}
+
+#[tokio::test]
+async fn doctor_tells_a_directory_that_is_there_from_one_that_is_spoilt() {
+    let ringback = Ringback::start().await;
+    let doctor = |data: &Path| {
+        Launch::new(ringback_binary().expect("the binary is built"), data)
+            .arg("doctor")
+            .env("RINGBACK_DATA_DIR", data)
+    };
+    // Beside the process that works in it.
+    let data = ringback.directory.path().join("data");
+    let (code, output) = run_to_end(doctor(&data)).await;
+    assert!(code == Some(0) && output.contains("all is well"), "{output}");
+
+    let other = tempfile::tempdir().expect("a directory");
+    std::fs::write(other.path().join("ringback.db"), "no database at all").expect("written");
+    let (code, output) = run_to_end(doctor(other.path())).await;
+    assert!(code == Some(1) && output.contains("no SQLite database"), "{output}");
+}
+
+#[tokio::test]
+async fn variable_that_is_set_to_nothing_is_not_set() {
+    let names = ["PUBLIC_URL", "ALLOW_NETWORKS", "RETENTION_DAYS", "TRACE_RATIO", "OTLP_ENDPOINT"];
+    let empty = |launch: Launch| {
+        names.iter().fold(launch, |launch, name| launch.env(&format!("RINGBACK_{name}"), ""))
+    };
+    let ringback = Ringback::start_with(empty).await;
+    ringback.api.send(&event("COMMENT_CREATED")).await;
+    // A server without any key would let nobody in, and says so.
+    let directory = tempfile::tempdir().expect("a directory");
+    let (code, output) = run_to_end(serve(directory.path()).env("RINGBACK_ADMIN_KEY", "")).await;
+    assert_eq!(code, Some(64), "{output}");
+    assert!(output.contains("no API key exists"), "{output}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api_document;
+mod backup;
 mod bad_input;
 mod callback_fields;
 mod catalog;

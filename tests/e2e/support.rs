@@ -21,7 +21,7 @@ pub(crate) struct Ringback {
     pub(crate) process: Process,
     pub(crate) api: Api,
     pub(crate) launch: Launch,
-    _directory: Arc<TempDir>,
+    pub(crate) directory: Arc<TempDir>,
 }
 
 impl Ringback {
@@ -38,7 +38,7 @@ impl Ringback {
         // As JSON, the line goes on.
         let url = rest.split('"').next().unwrap_or_default().to_owned();
         let api = Api::new(url, ADMIN_KEY);
-        Self { process, api, launch, _directory: directory }
+        Self { process, api, launch, directory }
     }
 
     /// Starts it again on the same data, at another port, after its process has ended.

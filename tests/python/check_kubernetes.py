@@ -16,6 +16,7 @@ OTHERS = {
     "kustomize.config.k8s.io/v1beta1/Kustomization",
     "kustomize.config.k8s.io/v1alpha1/Component",
     "monitoring.coreos.com/v1/PodMonitor",
+    "monitoring.coreos.com/v1/PrometheusRule",
     "keda.sh/v1alpha1/ScaledObject",
     "rabbitmq.com/v1beta1/RabbitmqCluster",
 }

@@ -14,13 +14,15 @@ use crate::run::{program, root, show_and_run};
 
 /// The stage whose steps make the files of the image.
 const BUILD: &str = "build";
+/// Where all stages but the last work.
+const WORKDIR: &str = "/build/";
 /// What that stage leaves them in, in its working directory.
 const IMAGE: &str = "image";
 
 /// Runs the steps that make the image's files, in a directory that holds what the build would be sent and nothing else, and
 /// then starts the binary with these files for its whole world.
 ///
-/// Where `directory` is given it stays, and a second run finds what the first has built: as with the Dockerfile's caches.
+/// Where `directory` is given it stays, and a second run finds what the first has built of dependencies: as with their layer.
 ///
 /// # Errors
 /// If a step fails, or the binary does not start.
@@ -30,15 +32,31 @@ pub(crate) fn run_steps(profile: &str, directory: Option<PathBuf>) -> anyhow::Re
         "`cargo xtask check` has something to say of the Dockerfile"
     );
     let dockerfile = Dockerfile::read(&root().join("Dockerfile"))?;
-    let stage = dockerfile.stage(BUILD).context("the Dockerfile has a stage `build`")?;
+    let (_, stages) = dockerfile.stages.split_last().context("the Dockerfile has a stage")?;
     let temporary = tempfile::tempdir()?;
     let directory = directory.unwrap_or_else(|| temporary.path().to_owned());
     fs::create_dir_all(&directory)?;
     let directory = directory.canonicalize()?;
+    for stage in stages {
+        run_stage(stage, profile, &directory)?;
+    }
+    let image = directory.join(BUILD).join(IMAGE);
+    start_alone(&image)?;
+    let image = image.to_string_lossy();
+    show_and_run(&mut program("du", &["--summarize", "--human-readable", &image]))
+}
+
+/// Runs the steps of a stage, in a directory of its name.
+fn run_stage(stage: &Stage, profile: &str, stages_in: &Path) -> anyhow::Result<()> {
+    let directory = stages_in.join(stage.name.as_deref().context("a stage without a name")?);
+    fs::create_dir_all(&directory)?;
     for instruction in &stage.instructions {
         match instruction.name.as_str() {
             "WORKDIR" | "ARG" => {}
-            "COPY" => copy(instruction, &directory)?,
+            "COPY" => match instruction.flag("from") {
+                Some(other) => copy_from(instruction, &stages_in.join(other), &directory)?,
+                None => copy(instruction, &directory)?,
+            },
             "RUN" => {
                 let mut shell = program("sh", &["-euc", instruction.words_after_flags()]);
                 let shell = shell.current_dir(&directory).env("PROFILE", profile);
@@ -48,10 +66,7 @@ pub(crate) fn run_steps(profile: &str, directory: Option<PathBuf>) -> anyhow::Re
             other => bail!("line {}: there is no way here to do {other}", instruction.line),
         }
     }
-    let image = directory.join(IMAGE);
-    start_alone(&image)?;
-    let image = image.to_string_lossy();
-    show_and_run(&mut program("du", &["--summarize", "--human-readable", &image]))
+    Ok(())
 }
 
 /// Starts the binary with the image's files for its whole world: the libraries are there, and a name is looked up, which is
@@ -89,6 +104,18 @@ fn copy(instruction: &Instruction, directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// From the directory of another stage, all that is in a directory there.
+fn copy_from(instruction: &Instruction, stage: &Path, directory: &Path) -> anyhow::Result<()> {
+    let words = instruction.words_after_flags();
+    let from = words.strip_prefix(WORKDIR).and_then(|words| words.strip_suffix("/ ."));
+    let from = from.with_context(|| {
+        format!("line {}: only a directory below {WORKDIR} can be copied here", instruction.line)
+    })?;
+    let all = stage.join(from).join(".");
+    let [all, to] = [all.to_string_lossy(), directory.to_string_lossy()];
+    show_and_run(&mut program("cp", &["--recursive", &all, &to]))
+}
+
 /// What is wrong with the Dockerfile in this directory, and with what a build would be sent.
 ///
 /// # Errors
@@ -97,6 +124,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let dockerfile = Dockerfile::read(&root.join("Dockerfile"))?;
     let sent = Ignored::read(root)?.files_left(root)?;
     let mut faults = faults_of_sources(&dockerfile, &sent, root);
+    faults.extend(faults_of_layers(&dockerfile));
     faults.extend(faults_of_secrets(&sent));
     faults.extend(faults_of_version(&dockerfile, root)?);
     match dockerfile.stages.last() {
@@ -148,6 +176,24 @@ fn manifests(root: &Path) -> Vec<PathBuf> {
         .map(|member| member.join("Cargo.toml"))
         .filter(|file| root.join(file).exists())
         .collect()
+}
+
+/// Dependencies have a layer of their own, before that of our sources, which are others in each build.
+fn faults_of_layers(dockerfile: &Dockerfile) -> Vec<String> {
+    let Some(stage) = dockerfile.stage(BUILD) else { return vec![format!("no stage `{BUILD}`")] };
+    let is_sources = |instruction: &&Instruction| {
+        instruction.name == "COPY" && instruction.flag("from").is_none()
+    };
+    let before = stage.instructions.iter().take_while(|instruction| !is_sources(instruction));
+    let mut builds = before.filter(|instruction| {
+        instruction.name == "RUN"
+            && instruction.words_after_flags().contains("cargo build")
+            && instruction.flag("mount").is_none()
+    });
+    match builds.next() {
+        Some(_) => vec![],
+        None => vec!["no layer of dependencies before the sources".to_owned()],
+    }
 }
 
 /// What is sent ends up in a layer of the build, which is pushed to caches.
@@ -212,7 +258,8 @@ mod tests {
         let copy = tempfile::tempdir().expect("a directory");
         let mut needed = manifests(root());
         needed.extend(["Dockerfile", ".dockerignore", "rust-toolchain.toml"].map(PathBuf::from));
-        needed.extend([PathBuf::from("deploy/docker/assemble"), "Cargo.lock".into()]);
+        needed.extend(["assemble", "stubs"].map(|file| Path::new("deploy/docker").join(file)));
+        needed.push("Cargo.lock".into());
         for path in &needed {
             let to = copy.path().join(path);
             fs::create_dir_all(to.parent().expect("in a directory")).expect("made");
@@ -250,6 +297,11 @@ mod tests {
             "HEALTHCHECK",
         );
         found("Dockerfile", "ARG RUST=", "ARG RUST=0.", "no `ARG RUST=");
+        let layer = "RUN cargo build";
+        found("Dockerfile", layer, "RUN true", "no layer of dependencies");
+        let mounted = "RUN --mount=type=cache,target=/build/target cargo build";
+        found("Dockerfile", layer, mounted, "no layer of dependencies");
+        found("Dockerfile", "COPY --from=manifests /build/stubs/ .", "COPY . .", "no layer");
         found(
             ".dockerignore",
             "!deploy/docker/assemble",

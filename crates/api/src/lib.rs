@@ -13,6 +13,7 @@ mod page;
 mod pointer;
 mod problem;
 mod query;
+mod refusals;
 
 pub use body::{JsonBody, OptionalJsonBody, parse, read_body, require_json};
 pub use caller::{BasicOrBearer, Caller};

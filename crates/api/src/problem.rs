@@ -2,25 +2,30 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use ringback_broker::PublishError;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::refusals::{Refusals, Refused};
+
 /// Why a request was not served, as it is told to the caller.
 ///
-/// It never says what is inside Ringback: causes go to the log, once, when the problem is made.
+/// It never says what is inside Ringback: causes go to the log, when the problem is made or when it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    refused: Option<Refused>,
 }
 
 /// What is wrong in one place of a body.
@@ -140,7 +145,8 @@ impl Kind {
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        let (errors, retry_after, refused) = (Vec::new(), None, None);
+        Self { kind, detail: detail.into(), errors, retry_after, refused }
     }
 
     /// 400: the request can't be read at all (no JSON, a broken query).
@@ -238,6 +244,13 @@ impl Problem {
         Self { retry_after: Some(wait), ..self }
     }
 
+    /// The same, with what the log is told once it is answered.
+    fn for_want_of(self, for_want_of: &'static str, error: &(dyn Error + 'static)) -> Self {
+        let error = chain(error);
+        tracing::debug!(error, "{for_want_of} unavailable, request refused");
+        Self { refused: Some(Refused { for_want_of, error }), ..self }
+    }
+
     /// What is wrong where, for invalid content.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
@@ -282,9 +295,8 @@ impl From<ringback_store::Error> for Problem {
         match &error {
             ringback_store::Error::Full(_) => Self::disk_full(&error),
             ringback_store::Error::Unavailable(_) => {
-                // That it is away is told once, by whoever looks after it.
-                tracing::debug!(error = chain(&error), "store unavailable, request refused");
-                Self::unavailable("the store can't be used now", RETRY_AFTER)
+                let detail = "the store can't be used now";
+                Self::unavailable(detail, RETRY_AFTER).for_want_of("store", &error)
             }
             ringback_store::Error::WrongMasterKey
             | ringback_store::Error::TooNew { .. }
@@ -299,8 +311,8 @@ impl From<PublishError> for Problem {
         match &error {
             PublishError::Full(_) => Self::disk_full(&error),
             PublishError::Unavailable(_) => {
-                tracing::debug!(error = chain(&error), "queue unavailable, request refused");
-                Self::unavailable("the queue does not take messages now", RETRY_AFTER)
+                let detail = "the queue does not take messages now";
+                Self::unavailable(detail, RETRY_AFTER).for_want_of("queue", &error)
             }
         }
     }
@@ -318,6 +330,9 @@ impl IntoResponse for Problem {
         };
         let body = serde_json::to_vec(&details).expect("texts and numbers always serialize");
         let mut response = (status, body).into_response();
+        if let Some(refused) = self.refused {
+            response.extensions_mut().insert(refused);
+        }
         let headers = response.headers_mut();
         let media_type = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, media_type);
@@ -347,8 +362,8 @@ impl IntoResponses for Problem {
     }
 }
 
-/// Makes unknown paths and methods answer with problem details too. To be called on the whole router, once: a router
-/// that has a fallback can't be merged into another one.
+/// Makes unknown paths and methods answer with problem details too, and has the log told what requests are refused for
+/// want of. To be called on the whole router, once: a router that has a fallback can't be merged into another one.
 pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let unknown_path = async |uri: Uri| {
         Problem::new(Kind::NotFound, format!("there is nothing at {}", uri.path()))
@@ -357,7 +372,11 @@ pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Ro
         let detail = "this path does not take this method; the Allow header names those it takes";
         Problem::new(Kind::MethodNotAllowed, detail)
     };
-    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
+    let refusals = Arc::new(Refusals::default());
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(map_response_with_state(refusals, Refusals::look))
 }
 
 #[cfg(test)]

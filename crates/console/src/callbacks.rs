@@ -240,7 +240,7 @@ pub(crate) async fn cancel_pending(
     let now = console.clock.now();
     loop {
         let step = console.store.cancel_pending(callback, reason, now, STEP).await?;
-        count_cancelled(console, callback, reason, step);
+        count_cancelled(console, callback, reason, step).await;
         if step < STEP {
             return Ok(());
         }
@@ -248,7 +248,7 @@ pub(crate) async fn cancel_pending(
 }
 
 /// Those to a callback that is deleted count together: it has no series any more.
-pub(crate) fn count_cancelled(
+pub(crate) async fn count_cancelled(
     console: &Console,
     callback: CallbackId,
     reason: CancelReason,
@@ -258,7 +258,15 @@ pub(crate) fn count_cancelled(
         CancelReason::CallbackDeleted => None,
         CancelReason::CallbackDisabled | CancelReason::Requested => Some(callback),
     };
+    // Before anything is waited for: a sender may hang up.
     console.metrics.deliveries_cancelled(counts_for, deliveries);
+    // Was it deleted meanwhile, then those who were told so let its series go before this made them again.
+    if deliveries > 0
+        && counts_for.is_some()
+        && matches!(console.store.callback(callback).await, Ok(None))
+    {
+        console.metrics.callback_deleted(callback);
+    }
 }
 
 pub(crate) fn base_of(stored: Callback, updated_at: Timestamp) -> Base {

@@ -3,14 +3,17 @@
 //! Nothing is taken off the queue: what it still holds finds the delivery cancelled when it comes off. An attempt that is
 //! under way ends as it ends; see `Store::cancel_delivery` for what becomes of the delivery then.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use ringback_api::{Caller, PathId, Problem, Query};
 use ringback_core::delivery::CancelReason;
-use ringback_core::{Account, DeliveryId, EventId};
+use ringback_core::{Account, CallbackId, DeliveryId, EventId};
 use ringback_store::DeliveryKey;
 
 use crate::Console;
+use crate::callbacks::count_cancelled;
 use crate::deliveries::visible;
 use crate::wire::delivery::DeliveryAnswer;
 use crate::wire::replay::EventCancelAnswer;
@@ -35,7 +38,7 @@ pub(crate) async fn one(
     let key = DeliveryKey { id, created_at: delivery.created_at };
     let (reason, now) = (CancelReason::Requested, console.clock.now());
     let cancelled = console.store.cancel_delivery(key, reason, now).await?;
-    console.metrics.deliveries_cancelled(Some(delivery.callback), cancelled.into());
+    count_cancelled(&console, delivery.callback, reason, cancelled.into()).await;
     let delivery = visible(&console, &caller, id).await?;
     if !cancelled {
         return Err(Problem::conflict(format!("it is {} already", delivery.state.status())));
@@ -69,8 +72,10 @@ pub(crate) async fn of_event(
     let mut cancelled = 0;
     loop {
         let step = console.store.cancel_event(&event, reason, now, STEP_LEN_MAX).await?;
-        for callback in &step {
-            console.metrics.deliveries_cancelled(Some(*callback), 1);
+        let mut of_each = HashMap::<CallbackId, usize>::new();
+        step.iter().for_each(|callback| *of_each.entry(*callback).or_default() += 1);
+        for (callback, deliveries) in of_each {
+            count_cancelled(&console, callback, reason, deliveries).await;
         }
         cancelled += step.len();
         if step.len() < STEP_LEN_MAX {

@@ -212,7 +212,7 @@ impl Keeper {
             return Ok(Left::Nothing);
         }
         let cancelled = store.cancel_pending(id, reason, clock.now(), CANCELLED_LEN_MAX).await?;
-        count_cancelled(&self.console, id, reason, cancelled);
+        count_cancelled(&self.console, id, reason, cancelled).await;
         Ok(Left::More(Duration::ZERO))
     }
 }

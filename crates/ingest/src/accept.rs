@@ -117,8 +117,8 @@ impl Ingest {
     /// The problem to answer with. Nothing of the request is accepted then, as far as anybody can know.
     ///
     /// # Cancel safety
-    /// A sender that hangs up drops this. What it may repeat goes on all the same, so that a repeat finds it done and
-    /// not half-way.
+    /// A sender that hangs up drops this. What was begun goes on all the same: a repeat finds it done and not half-way,
+    /// and what goes on the queue is counted.
     pub(crate) async fn accept(
         self: &Arc<Self>,
         submission: Submission<'_>,
@@ -133,18 +133,13 @@ impl Ingest {
             account: submission.caller.account().cloned(),
             key: key.to_owned(),
         });
+        let keyed = key.map(|key| (key, fingerprint(&submission)));
         let well_formed = parsed.well_formed();
-        if key.is_none() && !parsed.has_chosen_id() {
-            let reply = self.accept_parsed(parsed, &Origin::Fresh).await;
-            self.count(well_formed, &reply);
-            return reply;
-        }
-        let fingerprint = fingerprint(&submission);
         let (answer, answered) = oneshot::channel();
         let ingest = self.clone();
         self.tasks.start(async move {
-            let reply = match &key {
-                Some(key) => ingest.accept_with_key(parsed, key, &fingerprint).await,
+            let reply = match &keyed {
+                Some((key, fingerprint)) => ingest.accept_with_key(parsed, key, fingerprint).await,
                 None => ingest.accept_parsed(parsed, &Origin::Fresh).await,
             };
             ingest.count(well_formed, &reply);
@@ -340,13 +335,6 @@ impl Parsed {
         match self {
             Self::One(_) => 1,
             Self::Many(many) => many.iter().flatten().count(),
-        }
-    }
-
-    fn has_chosen_id(&self) -> bool {
-        match self {
-            Self::One(one) => one.event.id.is_some(),
-            Self::Many(many) => many.iter().flatten().any(|one| one.event.id.is_some()),
         }
     }
 }

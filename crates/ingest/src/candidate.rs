@@ -16,7 +16,7 @@ use crate::spans;
 use crate::wire::WellFormed;
 
 /// How long ids and keys that a client chose are remembered.
-pub(crate) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An event as it will be, unless it came before.
 #[derive(Clone)]

@@ -17,4 +17,5 @@ mod spans;
 mod wire;
 
 pub use accept::{Ingest, Rules};
+pub use candidate::REMEMBERED;
 pub use http::{openapi, router};

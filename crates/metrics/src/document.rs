@@ -37,7 +37,7 @@ at 0 together, so that a rate sees the first failure. The first CALLBACKS_MAX ca
 ([`metrics_callbacks_max`](settings.md)); all others, and those that are deleted, count together as `callback=\"other\"`.
 A callback's series go within seconds after it is deleted; the next one without any takes its place. About 50 series are
 made for each: a scrape with 10,000 callbacks has half a million lines, so give Prometheus time for that, or lower the
-setting.
+setting. It is written down once a second at the most: who asks again within it is told the same.
 
 ";
 

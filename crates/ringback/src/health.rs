@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -17,6 +18,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::document::openapi;
 use crate::process::Role;
+use crate::scrapes::Scrapes;
 
 /// What stands in the way of doing the job.
 #[derive(Serialize, ToSchema)]
@@ -56,8 +58,7 @@ pub(crate) struct Checkup {
     role: Role,
     ports: Ports,
     last: Mutex<Option<(Instant, Findings)>>,
-    /// One at a time is written down: with thousands of callbacks that takes a core for a while.
-    scraping: Mutex<()>,
+    scrapes: Scrapes,
 }
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -97,16 +98,22 @@ async fn readiness(State(checkup): State<Arc<Checkup>>) -> Response {
     (status, Json(readiness)).into_response()
 }
 
-/// What is counted, in Prometheus' text format: docs/metrics.md says what there is.
+/// What is counted, in Prometheus' text format: docs/metrics.md says what there is. It is written down once a second at
+/// the most.
 #[utoipa::path(
     get, path = "/metrics", tag = "health", security(()),
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
 )]
 async fn metrics(State(checkup): State<Arc<Checkup>>) -> Response {
-    let _one_at_a_time = checkup.scraping.lock().await;
-    let metrics = checkup.ports.metrics.clone();
-    match tokio::task::spawn_blocking(move || metrics.to_text()).await {
-        Ok(text) => ([(header::CONTENT_TYPE, ringback_metrics::MEDIA_TYPE)], text).into_response(),
+    match checkup.scrapes.text().await {
+        Ok(text) => {
+            let headers = [
+                (header::CONTENT_TYPE, ringback_metrics::MEDIA_TYPE.to_owned()),
+                // So that who reads can tell when it is broken off.
+                (header::CONTENT_LENGTH, text.len().to_string()),
+            ];
+            (headers, Body::from_stream(text.pieces())).into_response()
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no metrics can be told");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -116,7 +123,8 @@ async fn metrics(State(checkup): State<Arc<Checkup>>) -> Response {
 
 impl Checkup {
     pub(crate) fn new(role: Role, ports: Ports) -> Arc<Self> {
-        Arc::new(Self { role, ports, last: Mutex::default(), scraping: Mutex::default() })
+        let scrapes = Scrapes::of(ports.metrics.clone());
+        Arc::new(Self { role, ports, last: Mutex::default(), scrapes })
     }
 
     /// What a look at the ports finds, or found a moment ago.
@@ -145,7 +153,9 @@ fn judge(role: Role, findings: &Findings) -> (StatusCode, Readiness) {
     let needed = match role {
         // An ingest lets those in whose keys it knows, without asking the store.
         Role::Ingest => vec![broker],
-        Role::All | Role::Worker | Role::Console => vec![broker, store],
+        // A console shows what there is while the queue is away; what needs it is refused one by one.
+        Role::Console => vec![store],
+        Role::All | Role::Worker => vec![broker, store],
     };
     let all = [broker, store, idempotency];
     let (status_code, status) = if !needed.iter().all(|check| check.is_ok()) {

@@ -14,13 +14,14 @@ mod outages;
 mod parts;
 mod process;
 mod sampler;
+mod scrapes;
 mod serve;
 mod settings;
 mod traces;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Failure;
 use crate::process::Role;
@@ -58,7 +59,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; for the rest 64, as for any other bad setting.
@@ -91,6 +92,28 @@ fn main() -> ExitCode {
     // A blocked name look-up must not keep the process: everything that matters has been waited for.
     runtime.shutdown_background();
     ended
+}
+
+fn arguments() -> Result<Arguments, clap::Error> {
+    let mut command = without_empty_variables(Arguments::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// A variable that is set to nothing is one that is not set: it is what a deployment's template leaves where it sets
+/// nothing (`RINGBACK_PUBLIC_URL=${RINGBACK_PUBLIC_URL:-}`).
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| match argument.get_env().is_some_and(is_set_to_nothing) {
+            true => argument.env(clap::builder::Resettable::Reset),
+            false => argument,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
+#[expect(clippy::disallowed_methods, reason = "which settings come from the environment")]
+fn is_set_to_nothing(variable: &std::ffi::OsStr) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value.is_empty())
 }
 
 impl Command {

@@ -1,15 +1,15 @@
 //! Says once that something is away which the process works with, and once that it is back, whatever the process does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use ringback_runtime::Outage;
 
 use crate::health::Findings;
 
 /// What is away, as far as it was said.
 #[derive(Default)]
 pub(crate) struct Outages {
-    broker: AtomicBool,
-    store: AtomicBool,
-    idempotency: AtomicBool,
+    broker: Outage,
+    store: Outage,
+    idempotency: Outage,
 }
 
 impl Outages {
@@ -22,11 +22,10 @@ impl Outages {
     }
 }
 
-fn tell(dependency: &'static str, was_away: &AtomicBool, found: &Result<(), String>) {
-    let was_away = was_away.swap(found.is_err(), Ordering::Relaxed);
+fn tell(dependency: &'static str, outage: &Outage, found: &Result<(), String>) {
     match found {
-        Err(error) if !was_away => tracing::warn!(dependency, error, "a dependency is away"),
-        Ok(()) if was_away => tracing::info!(dependency, "a dependency is back"),
+        Err(error) if outage.begins() => tracing::warn!(dependency, error, "a dependency is away"),
+        Ok(()) if outage.ends() => tracing::info!(dependency, "a dependency is back"),
         Ok(()) | Err(_) => {}
     }
 }

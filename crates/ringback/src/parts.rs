@@ -17,6 +17,7 @@ use ringback_runtime::{Clock, Shutdown, Supervisor, SystemClock};
 use ringback_sqlite::Database;
 use ringback_store::postgres::{self, PostgresStore};
 use ringback_store::sqlite::SqliteStore;
+use ringback_store::transfer::{Transfer, Unfinished};
 use ringback_store::{MasterKey, Store};
 use ringback_worker::Ports;
 
@@ -46,7 +47,8 @@ impl Parts {
     /// Opens everything that is kept.
     ///
     /// # Errors
-    /// What is in the way and stays so: a data directory in use, a wrong master key, a wrong password.
+    /// What is in the way and stays so: a data directory in use, a wrong master key, a wrong password, an import that
+    /// was cut off.
     pub(crate) async fn open(settings: &Settings, metrics: Metrics) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // Before the database is there: one that is there was written with a key, and another would not open it.
@@ -116,9 +118,13 @@ fn embedded(database: Option<&Arc<Database>>) -> Arc<Database> {
     database.cloned().expect("an embedded part has a database")
 }
 
-type EmbeddedClaims = Option<Arc<ringback_idempotency::embedded::Embedded>>;
+pub(crate) type EmbeddedClaims = Option<Arc<ringback_idempotency::embedded::Embedded>>;
 
-async fn idempotency(
+/// Opens the idempotency store. The embedded one joins the group commit: before it starts.
+///
+/// # Errors
+/// What is in the way and stays so.
+pub(crate) async fn idempotency(
     settings: &Settings,
     database: Option<&Arc<Database>>,
     clock: &Arc<dyn Clock>,
@@ -147,12 +153,30 @@ async fn store(
     match &settings.store {
         StoreSettings::Sqlite => {
             let store = SqliteStore::open(embedded(database), key, clock.clone()).await?;
+            is_whole(store.unfinished_import(ANY).await?)?;
             Ok((store, None))
         }
         StoreSettings::Postgres(settings) => {
             let store = wait_for_postgres(settings, &key, clock).await?;
             Ok((store.clone(), Some(store)))
         }
+    }
+}
+
+/// No import has this id: any that was begun is another one.
+pub(crate) const ANY: &str = "";
+
+/// Refuses an instance of which a part was imported: what is missing would be taken for gone.
+///
+/// # Errors
+/// If an import was begun that did not come to its end.
+pub(crate) fn is_whole(unfinished: Unfinished) -> Result<(), Failure> {
+    match unfinished {
+        Unfinished::None => Ok(()),
+        Unfinished::This | Unfinished::Another => Err(Failure::Unavailable(anyhow::anyhow!(
+            "an import into this instance is under way or was cut off, so that a part is missing: run the same `ringback import` \
+             again, to its end"
+        ))),
     }
 }
 
@@ -164,8 +188,13 @@ async fn wait_for_postgres(
 ) -> Result<Arc<PostgresStore>, Failure> {
     const PAUSE: Duration = Duration::from_secs(1);
     loop {
-        let error = match PostgresStore::open(settings.clone(), key.clone(), clock.clone()).await {
-            Ok(store) => return Ok(store),
+        let opened = async {
+            let store = PostgresStore::open(settings.clone(), key.clone(), clock.clone()).await?;
+            let unfinished = store.unfinished_import(ANY).await?;
+            Ok((store, unfinished))
+        };
+        let error: ringback_store::Error = match opened.await {
+            Ok((store, unfinished)) => return is_whole(unfinished).map(|()| store),
             Err(error) => error,
         };
         if !error.is_temporary() {

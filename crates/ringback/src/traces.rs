@@ -1,7 +1,7 @@
 //! Traces on their way to a collector, by OTLP over HTTP.
 //!
 //! The only place that knows OpenTelemetry's types. **Invariant:** nothing that is delivered waits for a collector. Spans
-//! that can't be sent in time are lost, and that is said once.
+//! that can't be sent in time are lost, and that is said once for each stretch of losses.
 
 mod post;
 

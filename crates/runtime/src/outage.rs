@@ -12,6 +12,11 @@ impl Outage {
         !self.0.swap(true, Ordering::Relaxed)
     }
 
+    /// Whether the last that was noted is a failure.
+    pub fn lasts(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Notes a success. Returns whether an outage ends with it.
     pub fn ends(&self) -> bool {
         // Only read while all is well: this is asked for each event.
@@ -29,7 +34,9 @@ mod tests {
         assert!(!outage.ends(), "there was none");
         for _ in 0..2 {
             assert_eq!([outage.begins(), outage.begins()], [true, false]);
+            assert!(outage.lasts());
             assert_eq!([outage.ends(), outage.ends()], [true, false]);
+            assert!(!outage.lasts());
         }
     }
 }

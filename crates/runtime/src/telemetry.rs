@@ -3,12 +3,13 @@
 mod json;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 /// The AMQP library logs each channel that a server closes as an error, which is how a server says "no such queue". What
-/// matters of it is told by the adapter. The SQL library logs each statement at `debug`, which would drown the attempts. A
-/// filter that names them has the last word.
-const QUIET: &str = "lapin=off,sqlx=warn";
+/// matters of it is told by the adapter. The SQL library logs each statement at `debug`, and the HTTP client each connection,
+/// which would drown the attempts. A filter that names them has the last word.
+const QUIET: &str = "lapin=off,sqlx=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// The filter is no list of `target=level`.
+/// The filter is no level and no list of `target=level`.
 #[derive(Debug, thiserror::Error)]
 #[error("not a log filter such as `info` or `info,ringback_worker=debug`")]
-pub struct InvalidFilter(#[from] tracing_subscriber::filter::ParseError);
+pub struct InvalidFilter;
 
 /// Sends log lines to standard error, from now until the process ends. Standard output is for what a command answers.
 ///
@@ -32,7 +33,13 @@ pub struct InvalidFilter(#[from] tracing_subscriber::filter::ParseError);
 /// # Panics
 /// If called twice in one process.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), InvalidFilter> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))?;
+    // A word alone would be taken for a target, and a misspelled level log nothing.
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    if !filter.split(',').all(|part| part.contains(['=', '[']) || is_level(part)) {
+        return Err(InvalidFilter);
+    }
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|_not_one| InvalidFilter)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -118,7 +118,7 @@ impl Database {
 }
 
 /// The database's name in its directory.
-pub(crate) const FILE: &str = "ringback.db";
+pub const FILE: &str = "ringback.db";
 
 /// Whether there is a database in a directory.
 #[must_use]

@@ -20,7 +20,7 @@ mod thread;
 mod writer;
 
 pub use backup::backup;
-pub use database::{Database, exists};
+pub use database::{Database, FILE, exists};
 pub use error::{Cause, Error, with_causes};
 pub use script::{Script, Values};
 pub use writer::{Participant, Rank, Wake};

@@ -86,6 +86,17 @@ pub enum Unfinished {
     Another,
 }
 
+impl Unfinished {
+    /// How the import `id` stands, of those that were begun and did not come to their end.
+    pub(crate) fn of(begun: &[String], id: &str) -> Self {
+        match begun {
+            [] => Self::None,
+            begun if begun.iter().any(|begun| begun == id) => Self::This,
+            _ => Self::Another,
+        }
+    }
+}
+
 /// What moving asks of a store.
 #[async_trait]
 pub trait Transfer: Send + Sync + 'static {
@@ -103,9 +114,10 @@ pub trait Transfer: Send + Sync + 'static {
     ) -> Result<Vec<String>, Error>;
 
     /// Adds rows that are not there yet, all of them or, if one can't be written, none. Secrets are sealed with `key`.
+    /// All have the columns of the first one; what an earlier version did not have gets the table's default.
     ///
     /// # Errors
-    /// [`Error`] if they can't be written.
+    /// [`Error`] if they can't be written, or have a column that this version does not know.
     async fn import_rows(
         &self,
         table: Table,
@@ -119,7 +131,8 @@ pub trait Transfer: Send + Sync + 'static {
     /// [`Error`] if they can't be read.
     async fn filled(&self) -> Result<Vec<Table>, Error>;
 
-    /// Whether an import was begun that did not come to its end.
+    /// Whether an import was begun that did not come to its end. Until then what is here is not whole, and nobody may
+    /// work on it.
     ///
     /// # Errors
     /// [`Error`] if it can't be read.
@@ -428,6 +441,37 @@ pub(crate) fn reseal(
     Ok(Value::Object(row).to_string())
 }
 
+/// The columns that rows have.
+pub(crate) fn columns_of(table: Table, rows: &[String]) -> Result<Vec<Column>, Error> {
+    let Shape { columns, day_of, .. } = table.shape();
+    let Some(row) = rows.first() else { return Ok(columns.to_vec()) };
+    let row = object(table, row)?;
+    let is_known =
+        |member: &str| columns.iter().any(|(name, _)| *name == member) || day_of == Some(member);
+    if let Some(member) = row.keys().find(|member| !is_known(member)) {
+        let detail = format!("member `{member}` is not known here: a later version wrote it");
+        return Err(unreadable(table, detail));
+    }
+    Ok(columns.iter().copied().filter(|(name, _)| row.contains_key(*name)).collect())
+}
+
+/// A row that PostgreSQL takes: its texts can't hold U+0000, and get U+FFFD in its place, as when they are recorded.
+pub(crate) fn without_nul(table: Table, row: String) -> Result<String, Error> {
+    // An escaped backslash before `u0000` looks the same: only the parsed texts tell.
+    if !row.contains("\\u0000") {
+        return Ok(row);
+    }
+    let mut row = object(table, &row)?;
+    for value in row.values_mut() {
+        if let Value::String(text) = value
+            && text.contains('\0')
+        {
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
+    Ok(Value::Object(row).to_string())
+}
+
 /// The rows as one array, which a database takes apart.
 pub(crate) fn array(rows: &[String]) -> String {
     format!("[{}]", rows.join(","))
@@ -464,6 +508,18 @@ mod tests {
                 assert!(moved, "{table:?}: {column}");
             }
         }
+    }
+
+    #[test]
+    fn columns_are_those_of_the_file_and_unknown_ones_are_refused() {
+        let account = |row: &str| columns_of(Table::Account, &[row.to_owned()]);
+        let earlier = account(r#"{"name":"a","updated_at_ms":1}"#).expect("known");
+        assert_eq!(earlier, [("name", Text), ("updated_at_ms", Number)]);
+        let later = account(r#"{"name":"a","colour":"red"}"#).expect_err("refused");
+        assert!(later.to_string().contains("`colour`"), "{later}");
+        let attempt = [r#"{"number":1,"delivery_created_at_ms":1}"#.to_owned()];
+        let attempt = columns_of(Table::Attempt, &attempt).expect("its day is no column");
+        assert_eq!(attempt, [("number", Number)]);
     }
 
     #[test]

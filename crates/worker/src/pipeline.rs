@@ -292,8 +292,8 @@ impl Pipeline {
             return self.publish_after(vec![job.again(self.clock.now())]).await;
         }
         match self.admit(job, listing).await {
-            // In memory of its own: what waits for its turn takes a fifth of what is under way, and a worker holds many more
-            // of those.
+            // In memory of its own: what waits for its turn takes a third of the memory then, and a worker holds many that wait
+            // for each that is under way.
             Admission::Go(leave) => Box::pin(self.go(job, leave, listing)).await,
             Admission::PutOff(waits, wait) => self.put_off(job, waits, wait).await,
             Admission::Schedule(due) => self.put_off_until(job, WaitReason::Scheduled, due).await,

@@ -68,5 +68,10 @@ async fn type_counts_in_every_ingest_within_a_second_and_while_the_store_is_away
         ingest.api.send(&order(&json!(1))).await;
     }
     cluster.servers.postgres.start_again().await.expect("it starts");
-    cluster.servers.wait_for_empty_queues().await;
+    // The one that was set aside stays.
+    let rejected = [("ringback.rejected".to_owned(), 1)];
+    eventually("all else off the queues", SOON, async || {
+        (cluster.servers.queues_with_messages().await == rejected).then_some(())
+    })
+    .await;
 }

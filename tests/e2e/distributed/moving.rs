@@ -1,12 +1,12 @@
 //! `ringback export` and `ringback import`: from one shape to the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ringback_core::Timestamp;
+use ringback_core::{EventId, Timestamp};
 use ringback_runtime::{Clock as _, SystemClock};
 use ringback_testkit::{Behaviour, Launch, Process, Receiver, ringback_binary};
 use serde_json::{Value, json};
@@ -49,6 +49,8 @@ struct Moved {
     scheduled: (String, Timestamp),
     parked: Vec<String>,
     paused: String,
+    /// One whose id its producer chose.
+    chosen: Value,
     /// Signing secrets, by callback.
     signing: BTreeMap<String, String>,
     account_key: String,
@@ -87,6 +89,8 @@ impl Moved {
         let account_key = api.create_key(Some("acme")).await;
 
         let authorized = ingest.send(&event("AUTHORIZED")).await;
+        let chosen = with(event("CHOSEN"), json!({"id": new_id()}));
+        ingest.send(&chosen).await;
         let exhausted = ingest.send(&event("EXHAUSTED")).await;
         api.settled_delivery(&exhausted).await;
         let retried = ingest.send(&event("RETRIED")).await;
@@ -116,6 +120,7 @@ impl Moved {
             scheduled: (scheduled, at),
             parked,
             paused,
+            chosen,
             signing,
             account_key,
         }
@@ -127,6 +132,7 @@ impl Moved {
         for (id, delivery) in &self.settled {
             assert_eq!(before.get(id), Some(delivery), "the history is the same");
         }
+        is_repeat(ingest, &self.chosen).await;
         // What waited comes once, and not before its time.
         for event in [&self.retried, &self.scheduled.0] {
             assert_eq!(api.settled_delivery(event).await["status"], "delivered");
@@ -163,6 +169,19 @@ impl Moved {
         }
         ingest.with_key("rbk_nobody").post("/v1/events", &event("A")).await.expect_problem(401);
     }
+}
+
+/// Whether an event is known as accepted.
+async fn is_repeat(ingest: &Api, event: &Value) {
+    let answer = ingest.post("/v1/events", event).await.expect(202);
+    assert_eq!(answer["duplicate"], true, "{answer}");
+}
+
+/// An id, as producers choose them.
+fn new_id() -> String {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).expect("the system has random numbers");
+    EventId::from_parts(SystemClock.now(), random).to_string()
 }
 
 async fn settled(api: &Api) -> BTreeMap<String, Value> {
@@ -333,6 +352,11 @@ async fn embedded_instance_moves_to_servers_with_all_that_waits_though_imports_a
         (!servers.queues_with_messages().await.is_empty()).then_some(())
     })
     .await;
+    // Nobody works on what is there so far.
+    for half in [servers.launch("worker"), with_files(servers.launch("export"), home, "no.jsonl")] {
+        let (code, said) = run(half).await;
+        assert!(code == Some(69) && said.contains("import"), "{said}");
+    }
     let said = ok(import.clone()).await;
     assert!(said.contains("goes on"), "{said}");
     let (code, said) = run(import.clone()).await;
@@ -362,7 +386,8 @@ async fn instance_on_servers_moves_into_one_directory_with_all_that_waits() {
     let moved = Moved::fill(&ingest.api, &console.api).await;
     worker.stop().await;
     // And one that no worker has looked at.
-    let fresh = ingest.api.send(&event("EXHAUSTED")).await;
+    let unseen = with(event("EXHAUSTED"), json!({"id": new_id()}));
+    let fresh = ingest.api.send(&unseen).await;
     ingest.stop().await;
     let export = || with_files(servers.launch("export"), home, "moved.jsonl");
     let (code, said) = run(export().arg("--without-history")).await;
@@ -374,7 +399,101 @@ async fn instance_on_servers_moves_into_one_directory_with_all_that_waits() {
 
     let (_process, url) = serve(home).start_ready(READY, SOON).await.expect("it starts");
     let api = Api::new(url, ADMIN_KEY);
+    is_repeat(&api, &unseen).await;
     let delivery = api.settled_delivery(&fresh).await;
     assert_eq!(delivery["status"], "exhausted");
     moved.check(&api, &api, 2).await;
+}
+
+async fn started(directory: &Path) -> (Process, Api) {
+    let (process, url) = serve(directory).start_ready(READY, SOON).await.expect("it starts");
+    (process, Api::new(url, ADMIN_KEY))
+}
+
+async fn stop(mut process: Process) {
+    process.terminate().await.expect("it runs");
+    process.wait_exit(SOON).await.expect("it stops");
+}
+
+/// The ids of all that a list has.
+async fn ids(api: &Api, path: &str) -> BTreeSet<String> {
+    api.list(path).await.iter().map(|item| text(&item["id"])).collect()
+}
+
+#[tokio::test]
+async fn what_waits_moves_without_history_into_an_instance_that_is_not_empty() {
+    let [from, to] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let (from, to) = (from.path(), to.path());
+    let receiver = Receiver::start().await.expect("a port");
+    receiver.on("/retried", Behaviour::fail_first(1, 503));
+    let (process, api) = started(from).await;
+    let to_path = |path: &str, names: &[&str]| {
+        let later = json!({"retry": {"delay_seconds": WAIT.as_secs(), "max_retries": 2}});
+        with(with(callback(&receiver.url(path)), later), json!({"events": names}))
+    };
+    let delivered = api.create_callback(&to_path("/delivered", &["OVER", "BOTH"])).await;
+    let retried = api.create_callback(&to_path("/retried", &["BOTH"])).await;
+    let paused = api.create_callback(&to_path("/paused", &["PARKED"])).await;
+    api.post(&format!("/v1/callbacks/{paused}/pause"), &json!({})).await.expect(200);
+    api.text("/system.ashx?f=lp").await;
+    assert_eq!(api.list("/v1/sink/log").await.len(), 1);
+    let over = api.send(&event("OVER")).await;
+    api.settled_delivery(&over).await;
+    // On the queue with one of its targets, and delivered to the other.
+    let both = api.send(&event("BOTH")).await;
+    let to_callback = async |api: &Api, callback: &str, status: &str| {
+        let path = format!("/v1/deliveries?event={both}&callback={callback}&status={status}");
+        api.list(&path).await.pop()
+    };
+    let parked = api.send(&event("PARKED")).await;
+    api.delivery_when(&parked, |delivery| delivery["waits_for"] == "paused").await;
+    eventually("event that is half delivered", SOON, async || {
+        to_callback(&api, &delivered, "delivered").await?;
+        let waiting = to_callback(&api, &retried, "pending").await?;
+        (waiting["waits_for"] == "retry").then_some(())
+    })
+    .await;
+    stop(process).await;
+    let export = with_files(embedded(from, "export"), from, "moved.jsonl");
+    ok(export.arg("--without-history").arg("--without-log")).await;
+
+    let (process, api) = started(to).await;
+    let own = api.create_callback(&to_path("/own", &["OWN"])).await;
+    let before = api.send(&event("OWN")).await;
+    api.settled_delivery(&before).await;
+    stop(process).await;
+    let import = || with_files(embedded(to, "import"), from, "moved.jsonl");
+    let (code, said) = run(import()).await;
+    assert!(code == Some(64) && said.contains("not empty"), "{said}");
+    ok(import().arg("--merge")).await;
+
+    let (process, api) = started(to).await;
+    let callbacks = ids(&api, "/v1/callbacks").await;
+    assert_eq!(
+        callbacks,
+        BTreeSet::from([delivered.clone(), retried.clone(), paused.clone(), own])
+    );
+    let events = ids(&api, "/v1/events").await;
+    assert_eq!(events, BTreeSet::from([both.clone(), parked.clone(), before]), "not what is over");
+    assert!(api.list("/v1/sink/log").await.is_empty());
+    eventually("event that is delivered to both", SOON, async || {
+        to_callback(&api, &retried, "delivered").await
+    })
+    .await;
+    api.post(&format!("/v1/callbacks/{paused}/resume"), &json!({})).await.expect(200);
+    assert_eq!(api.settled_delivery(&parked).await["status"], "delivered");
+
+    // Once more: what is there stays as it is, and nothing is sent that was.
+    let renamed = json!({"description": "changed here"});
+    api.patch(&format!("/v1/callbacks/{delivered}"), &renamed).await.expect(200);
+    stop(process).await;
+    ok(import().arg("--merge")).await;
+    let (_process, api) = started(to).await;
+    let callback = api.get(&format!("/v1/callbacks/{delivered}")).await.expect(200);
+    assert_eq!(callback["description"], "changed here");
+    let last = api.send(&event("OWN")).await;
+    api.settled_delivery(&last).await;
+    let counts =
+        ["/delivered", "/retried", "/paused", "/own"].map(|path| receiver.requests_to(path).len());
+    assert_eq!(counts, [2, 2, 1, 2]);
 }

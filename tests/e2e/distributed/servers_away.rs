@@ -89,6 +89,9 @@ async fn ingest_refuses_at_once_while_rabbitmq_is_away_and_accepts_when_it_is_ba
     }
     let readiness = cluster.ingests[0].readiness().await.expect(503);
     assert_ne!(readiness["checks"]["broker"], "ok", "{readiness}");
+    let said = cluster.ingests[0].said();
+    let times = said.matches("requests are refused for want of the queue").count();
+    assert!((1..=2).contains(&times), "once in ten seconds: {said}");
     cluster.servers.rabbitmq.start_again().await.expect("it starts");
     accepted.push(accepted_again(cluster.ingest()).await);
     all_delivered(&cluster, &accepted).await;

@@ -16,7 +16,7 @@ pub(super) struct Dockerfile {
 
 /// From one `FROM` to the next.
 pub(super) struct Stage {
-    name: Option<String>,
+    pub(super) name: Option<String>,
     pub(super) instructions: Vec<Instruction>,
 }
 

@@ -5,7 +5,8 @@
 //!
 //! **Design.** A callback that was found is remembered, and read again only once the configuration has changed. Those that
 //! are not remembered are looked for one after the other, and only so many within one second. So whoever names many that
-//! do not exist keeps out those that were not heard of yet, whose workers come again, and nobody else.
+//! do not exist keeps out those that were not heard of yet, whose workers come again, and nobody else. The store is waited
+//! for a moment only: requests that wait hold the places of others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +23,8 @@ use super::PerSecond;
 const REMEMBERED_MAX: usize = 1_000;
 /// How many of those that are not remembered are looked for within one second.
 const STRANGERS_PER_SECOND: u32 = 20;
+/// How long one may wait for the store, and for those before it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Senders {
@@ -40,20 +43,34 @@ impl Senders {
     /// A callback as it is now, if there is one.
     ///
     /// # Errors
-    /// 429 if too many are asked for that are not remembered, and if it can't be read.
+    /// 429 if too many are asked for that are not remembered, 503 if the store does not answer in time, and if it can't be
+    /// read.
     pub(super) async fn find(
         &self,
         store: &dyn Store,
         clock: &dyn Clock,
         id: CallbackId,
     ) -> Result<Option<Arc<Callback>>, Problem> {
-        let revision = store.revision();
-        if let Some(callback) = self.current(id, *revision.borrow()) {
+        let revision = *store.revision().borrow();
+        if let Some(callback) = self.current(id, revision) {
             return Ok(Some(callback));
         }
+        let looked_for = tokio::time::timeout(PATIENCE, self.look_for(store, clock, id)).await;
+        looked_for.unwrap_or_else(|_| {
+            let detail = "the store does not say in time which callback it is";
+            Err(Problem::unavailable(detail, Duration::from_secs(1)))
+        })
+    }
+
+    async fn look_for(
+        &self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        id: CallbackId,
+    ) -> Result<Option<Arc<Callback>>, Problem> {
         let mut strangers = self.strangers.lock().await;
         // Before the query: a change that comes during it is then seen by the next request, never missed.
-        let revision = *revision.borrow();
+        let revision = *store.revision().borrow();
         if let Some(callback) = self.current(id, revision) {
             return Ok(Some(callback));
         }
@@ -88,5 +105,38 @@ impl Senders {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CallbackId, Remembered>> {
         self.remembered.lock().expect("nobody panics holding it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringback_sqlite::Database;
+    use ringback_store::MasterKey;
+    use ringback_store::sqlite::SqliteStore;
+    use ringback_testkit::{ManualClock, builders};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_the_store_is_refused_after_a_moment_and_who_is_known_does_not_wait() {
+        let directory = tempfile::tempdir().expect("a directory for tests");
+        let database = Database::open(directory.path()).await.expect("opens");
+        let clock = Arc::new(ManualClock::new(builders::MADE_AT));
+        let master_key = MasterKey::from_random([7; 32]);
+        let store = SqliteStore::open(database, master_key, clock.clone()).await.expect("opens");
+        let senders = Senders::default();
+        let known = Arc::new(builders::callback("https://a.example"));
+        let revision = *store.revision().borrow();
+        let remembered = Remembered { callback: known.clone(), revision };
+        senders.lock().insert(known.id, remembered);
+
+        let _somebody_asks_the_store = senders.strangers.lock().await;
+        tokio::time::pause();
+        let found = senders.find(&*store, &*clock, known.id).await.expect("found");
+        assert_eq!(found.map(|callback| callback.id), Some(known.id));
+        let stranger = CallbackId::from_parts(clock.now(), [1; 10]);
+        let asked = tokio::time::Instant::now();
+        let refused = senders.find(&*store, &*clock, stranger).await.expect_err("refused");
+        assert_eq!((refused.status().as_u16(), asked.elapsed().as_secs()), (503, 2));
     }
 }

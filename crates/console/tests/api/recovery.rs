@@ -4,16 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{Request, header};
 use ringback_broker::Broker as _;
 use ringback_core::delivery::{CancelReason, Delivery, DeliveryState, WaitReason};
 use ringback_core::dispatch::Novelty;
 use ringback_core::{Callback, Dispatch, Event, Target, Targets, Timestamp};
+use ringback_metrics::Metrics;
 use ringback_runtime::{Clock as _, Shutdown};
 use ringback_store::{HistoryRecord, Replays as _, Store as _};
 use ringback_testkit::builders;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
-use crate::harness::{self, Api};
+use crate::harness::{self, ADMIN, Api};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -69,6 +73,35 @@ async fn pending_delivery_is_cancelled_and_a_settled_one_is_409() {
             assert_eq!(read.state, state);
         }
     }
+}
+
+#[tokio::test]
+async fn cancel_after_the_callback_was_deleted_leaves_no_series_of_it() {
+    let api = Api::start().await;
+    let metrics = Metrics::default();
+    let router = ringback_console::router(api.console.clone().counting(metrics.clone()));
+    let kept = callback(&api, json!({})).await;
+    let gone = callback(&api, json!({})).await;
+    let now = api.clock.now();
+    for (to, cancel) in [(&kept, "deliveries"), (&gone, "deliveries"), (&gone, "events")] {
+        let event = builders::event("A");
+        let delivery = api.delivery(&event, to, PENDING).await;
+        if to.id == gone.id {
+            api.store.delete_callback(gone.id, now).await.expect("deleted");
+        }
+        let id = if cancel == "events" { event.id.to_string() } else { delivery.to_string() };
+        let request = Request::post(format!("/v1/{cancel}/{id}/cancel"))
+            .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
+            .body(Body::empty());
+        let answer = router.clone().oneshot(request.expect("a request")).await.expect("answers");
+        assert_eq!(answer.status(), 200, "{cancel}");
+        let read = api.store.delivery(delivery).await.expect("read").expect("there");
+        assert_eq!(read.state, REQUESTED, "{cancel}");
+    }
+    let text = metrics.to_text();
+    let series = |id| format!("{{callback=\"{id}\",status=\"cancelled\"}} 1");
+    assert!(text.contains(&series(kept.id)), "{text}");
+    assert!(!text.contains(&gone.id.to_string()), "{text}");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! `ringback backup`: a copy of the embedded database, while it is in use.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -36,14 +37,25 @@ impl Backup {
                 settings.data_dir.display()
             )));
         }
-        // Made here, so that nobody else can read it; SQLite takes a file that is empty.
-        let made = File::options().write(true).create_new(true).mode(0o600).open(&self.file);
-        made.with_context(|| format!("{} can't be made", self.file.display()))
-            .map_err(Failure::Usage)?;
-        if let Err(error) = ringback_sqlite::backup(&settings.data_dir, &self.file).await {
-            let _nothing_of_use = std::fs::remove_file(&self.file);
-            return Err(error.into());
+        let unmade = || format!("{} can't be made", self.file.display());
+        if self.file.symlink_metadata().is_ok() {
+            let there = anyhow!("it is there already");
+            return Err(Failure::Usage(there.context(unmade())));
         }
+        // Under another name until it is whole: half a copy would be taken for one.
+        let unfinished = beside(&self.file);
+        // Made here, so that nobody else can read it; SQLite takes a file that is empty.
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
+        made.with_context(unmade).map_err(Failure::Usage)?;
+        let copied = ringback_sqlite::backup(&settings.data_dir, &unfinished).await;
+        let named = match copied {
+            Ok(()) => name(&unfinished, &self.file).with_context(unmade).map_err(Failure::Usage),
+            Err(error) => Err(error.into()),
+        };
+        if named.is_err() {
+            let _nothing_of_use = fs::remove_file(&unfinished);
+        }
+        named?;
         say(format_args!(
             "copied to {}; the secrets in it open with the master key alone: keep {} too, elsewhere",
             self.file.display(),
@@ -51,4 +63,24 @@ impl Backup {
         ));
         Ok(())
     }
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    name.into()
+}
+
+/// Gives a file its name, on the disk, unless something else has it.
+fn name(unfinished: &Path, file: &Path) -> io::Result<()> {
+    match fs::hard_link(unfinished, file) {
+        Ok(()) => fs::remove_file(unfinished)?,
+        // Such as on a stick: a file system without links.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && !file.exists() => {
+            fs::rename(unfinished, file)?;
+        }
+        Err(error) => return Err(error),
+    }
+    let directory = file.parent().filter(|parent| *parent != Path::new(""));
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,6 +1,9 @@
 //! `ringback doctor`: is everything there, and as it should be? If not, what to do.
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::process::Stdio;
 
 use clap::Args;
@@ -36,6 +39,9 @@ impl Doctor {
         let settings = settings.map_err(Failure::Usage)?;
         let mut report = Report::default();
         report.check_shape(&settings);
+        if !settings.is_all_remote() {
+            report.check_directory(&settings.data_dir);
+        }
         match &settings.broker {
             BrokerSettings::Embedded => report.embedded("queue", &settings),
             BrokerSettings::Rabbitmq(rabbitmq) => {
@@ -105,6 +111,28 @@ impl Report {
 
     fn embedded(&self, what: &str, settings: &Settings) {
         self.well(format_args!("{what}: in {}", settings.data_dir.display()));
+    }
+
+    /// Beside a process that works in it: nothing is opened, and what is written is deleted again.
+    fn check_directory(&mut self, directory: &Path) {
+        let shown = directory.display();
+        if !directory.exists() {
+            return self
+                .look(format_args!("data_dir: {shown} is not there; the first start makes it"));
+        }
+        if let Err(error) = write_and_delete(directory) {
+            self.fail(format_args!(
+                "data_dir: {shown} can't be written to ({error}): make room, or give it to the user that runs ringback"
+            ));
+        }
+        match is_database(&directory.join(ringback_sqlite::FILE)) {
+            Ok(true) => {}
+            Ok(false) => self.fail(format_args!(
+                "data_dir: {} in {shown} is no SQLite database: restore a backup of it",
+                ringback_sqlite::FILE
+            )),
+            Err(error) => self.fail(format_args!("data_dir: the database can't be read: {error}")),
+        }
     }
 
     async fn check_rabbitmq(&mut self, settings: &rabbitmq::Settings, ctl: Option<&str>) {
@@ -287,6 +315,31 @@ impl Report {
             }
         }
     }
+}
+
+/// Whether a file of some size fits in there and reaches the disk.
+fn write_and_delete(directory: &Path) -> std::io::Result<()> {
+    let path = directory.join(format!(".doctor-{}", std::process::id()));
+    let written = File::create_new(&path).and_then(|mut file| {
+        file.write_all(&[0; 64 * 1024])?;
+        file.sync_all()
+    });
+    let deleted = std::fs::remove_file(&path);
+    written.and(deleted)
+}
+
+/// Whether this is a SQLite database, by its first bytes; one that is not there yet will be.
+///
+/// # Source
+/// <https://www.sqlite.org/fileformat.html>, section 1.3.1.
+fn is_database(path: &Path) -> std::io::Result<bool> {
+    let mut beginning = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(16).read_to_end(&mut beginning)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    Ok(beginning == b"SQLite format 3\0")
 }
 
 /// Major and minor.

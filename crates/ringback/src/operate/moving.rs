@@ -5,12 +5,15 @@
 //! **Nothing accepted is lost.** What waits on the queue goes with the rest, with the time at which it is due. It is put
 //! on the new queue last, when the history is there, and marked as perhaps repeated: so an import that was cut off can
 //! be made again, and what was done already is not done twice.
+//! **Repeats are known.** The events that were accepted in the last 24 hours are remembered as accepted, as their ids were
+//! in the old instance ([`known`]).
 //! **Secrets** are sealed with a key of their own, in a file of its own, with which the whole file is sealed against
 //! changes too ([`mod@file`]).
 
 mod export;
 mod file;
 mod import;
+mod known;
 mod place;
 
 use std::io::Write as _;

@@ -1,5 +1,7 @@
 //! `ringback rejected`: what producers published and nobody could take.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use ringback_broker::rabbitmq::rejected::{self, SetAside, Shelf};
 
@@ -81,7 +83,12 @@ fn told(what: &str, done: usize, json: bool) {
     }
 }
 
+/// All of it, for it may be the copy that is kept when the message is dropped: as text, or in base64 if it is none.
 fn as_json(one: &SetAside) -> String {
+    let (body, encoding) = match std::str::from_utf8(&one.body) {
+        Ok(text) => (text.to_owned(), "text"),
+        Err(_) => (STANDARD.encode(&one.body), "base64"),
+    };
     serde_json::json!({
         "reason": one.reason,
         "detail": one.detail,
@@ -89,8 +96,8 @@ fn as_json(one: &SetAside) -> String {
         "message_id": one.message_id,
         "content_type": one.content_type,
         "bytes": one.body.len(),
-        "body": String::from_utf8_lossy(shown(&one.body)),
-        "body_truncated": one.body.len() > SHOWN_BYTES_MAX,
+        "body": body,
+        "body_encoding": encoding,
     })
     .to_string()
 }

@@ -1,19 +1,22 @@
-//! Requests to the collector, and what is said of it: that it is away, once, and that it is back.
+//! Requests to the collector, and what is said of it: that it is away, once, and that it is back; and that traces are lost
+//! though it is there, once for each stretch of losses.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::Client;
+use ringback_runtime::Outage;
 use url::Url;
 
 /// A connection that takes longer is no connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most that is read of an answer, so that its connection can be used again. Nothing is made of it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// A loss that comes so long after the one before is news.
+const CALM: Duration = Duration::from_secs(60);
 
 /// Posts to one collector. Clones share what is known of it.
 #[derive(Clone, Debug)]
@@ -23,8 +26,16 @@ struct Shared {
     client: Client,
     /// May hold a password.
     url: Url,
-    is_away: AtomicBool,
-    lost: AtomicU64,
+    outage: Outage,
+    losses: Mutex<Losses>,
+}
+
+/// Spans that were lost.
+#[derive(Default)]
+struct Losses {
+    /// And nobody was told.
+    untold: u64,
+    last: Option<Instant>,
 }
 
 impl Post {
@@ -45,8 +56,8 @@ impl Post {
             .tls_certs_only(trusted)
             .build()
             .context("otlp_endpoint")?;
-        let (is_away, lost) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Self(Arc::new(Shared { client, url, is_away, lost })))
+        let (outage, losses) = (Outage::default(), Mutex::default());
+        Ok(Self(Arc::new(Shared { client, url, outage, losses })))
     }
 
     /// Where it posts to, for others to see.
@@ -59,26 +70,32 @@ impl Post {
 
     /// Spans are lost, because the collector does not take them, or not fast enough.
     pub(super) fn tell_lost(&self, spans: u64) {
-        let is_first = self.0.lost.fetch_add(spans, Ordering::Relaxed) == 0;
-        if is_first && !self.0.is_away.load(Ordering::Relaxed) {
+        let mut losses = self.losses();
+        let is_news = losses.add(spans, Instant::now());
+        if is_news && !self.0.outage.lasts() {
+            let spans = std::mem::take(&mut losses.untold);
             tracing::warn!(spans, "traces are lost: the collector does not take them fast enough");
         }
     }
 
     fn tell_away(&self, error: &(dyn std::error::Error + 'static)) {
         let collector = self.shown();
-        if self.0.is_away.swap(true, Ordering::Relaxed) {
-            tracing::debug!(error, collector, "still: the collector takes no traces");
-        } else {
+        if self.0.outage.begins() {
             tracing::warn!(error, collector, "the collector (otlp_endpoint) takes no traces");
+        } else {
+            tracing::debug!(error, collector, "still: the collector takes no traces");
         }
     }
 
     fn tell_back(&self) {
-        if self.0.is_away.swap(false, Ordering::Relaxed) {
-            let lost = self.0.lost.swap(0, Ordering::Relaxed);
+        if self.0.outage.ends() {
+            let lost = std::mem::take(&mut *self.losses()).untold;
             tracing::info!(lost, "the collector takes traces again");
         }
+    }
+
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.0.losses.lock().expect("nobody panics holding it")
     }
 
     async fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, reqwest::Error> {
@@ -96,6 +113,15 @@ impl Post {
             read += chunk.len();
         }
         Ok(response)
+    }
+}
+
+impl Losses {
+    /// Returns whether these are the first after a calm.
+    fn add(&mut self, spans: u64, now: Instant) -> bool {
+        let last = self.last.replace(now);
+        self.untold += spans;
+        last.is_none_or(|last| now.saturating_duration_since(last) >= CALM)
     }
 }
 
@@ -128,5 +154,24 @@ impl HttpClient for Post {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a collector")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_news_again_after_a_calm() {
+        let mut losses = Losses::default();
+        let mut now = Instant::now();
+        assert!(losses.add(1, now), "the first");
+        for _ in 0..3 {
+            now += CALM - Duration::from_secs(1);
+            assert!(!losses.add(1, now), "it goes on");
+        }
+        now += CALM;
+        assert!(losses.add(1, now), "another stretch");
+        assert_eq!(losses.untold, 5);
     }
 }

@@ -12,7 +12,7 @@ use super::values::Values;
 use super::{PostgresStore, Settings};
 use crate::rows::Bind as _;
 use crate::transfer::{
-    self, DELIVERY_MADE_AT, Dialect, Holds, KeyValue, Shape, Table, Transfer, Unfinished,
+    self, Column, DELIVERY_MADE_AT, Dialect, Holds, KeyValue, Shape, Table, Transfer, Unfinished,
 };
 use crate::{Error, MasterKey, sql};
 
@@ -36,11 +36,12 @@ pub async fn other_connections(settings: &Settings) -> Result<i64, Error> {
     Ok(others)
 }
 
-/// One that is younger than a second may be our own, just being closed.
+/// One that is younger than a second may be our own, just being closed. Of another user's the age is not shown to
+/// everybody: it counts.
 const OTHER_CONNECTIONS: &str = "SELECT COUNT(*) AS others FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid() \
      AND application_name = current_setting('application_name') \
-     AND backend_start < now() - INTERVAL '1 second'";
+     AND COALESCE(backend_start < now() - INTERVAL '1 second', TRUE)";
 
 const HAS_UNFINISHED: &str = "SELECT to_regclass('unfinished_import') IS NOT NULL AS is_there";
 
@@ -76,7 +77,11 @@ impl Transfer for PostgresStore {
         key: &MasterKey,
     ) -> Result<(), Error> {
         let own = self.configuration.key();
-        let rows = rows.iter().map(|row| transfer::reseal(table, row.clone(), key, own));
+        let sql = insert(table, &transfer::columns_of(table, rows)?);
+        let rows = rows.iter().map(|row| {
+            transfer::reseal(table, row.clone(), key, own)
+                .and_then(|row| transfer::without_nul(table, row))
+        });
         let rows = transfer::array(&rows.collect::<Result<Vec<_>, _>>()?);
         if let Some(day_of) = table.shape().day_of {
             let days = self.days_of(&rows, day_of).await?;
@@ -84,8 +89,7 @@ impl Transfer for PostgresStore {
         }
         let database = self.database.clone();
         let write = async move {
-            let sql = AssertSqlSafe(insert(table));
-            database.rows(sql, Values::none().and(rows)).await.map(|_| ())
+            database.rows(AssertSqlSafe(sql), Values::none().and(rows)).await.map(|_| ())
         };
         self.writes.to_the_end(write).await
     }
@@ -108,12 +112,7 @@ impl Transfer for PostgresStore {
         }
         let ids = self.database.rows(transfer::READ_UNFINISHED, Values::none()).await?;
         let ids = ids.iter().map(|row| row.try_get::<String, _>("id"));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        Ok(match ids.as_slice() {
-            [] => Unfinished::None,
-            ids if ids.iter().any(|begun| begun == id) => Unfinished::This,
-            _ => Unfinished::Another,
-        })
+        Ok(Unfinished::of(&ids.collect::<Result<Vec<_>, _>>()?, id))
     }
 
     async fn begin_import(&self, id: &str) -> Result<(), Error> {
@@ -149,8 +148,8 @@ fn day(of: &str) -> String {
 }
 
 /// The revision of callbacks is one that is not reached yet: whoever reads changes is told of them.
-fn insert(table: Table) -> String {
-    let Shape { columns, day_of, .. } = table.shape();
+fn insert(table: Table, columns: &[Column]) -> String {
+    let Shape { day_of, .. } = table.shape();
     let mut names: Vec<_> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut values: Vec<_> = names.iter().map(|name| format!("r.{name}")).collect();
     let mut members: Vec<_> = columns

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 use super::values::Values;
 use super::{SqliteStore, transaction};
 use crate::rows::Bind as _;
-use crate::transfer::{self, Dialect, KeyValue, Shape, Table, Transfer, Unfinished};
+use crate::transfer::{self, Column, Dialect, KeyValue, Table, Transfer, Unfinished};
 use crate::{Error, MasterKey, sql};
 
 const SQLITE: Dialect = Dialect { object: "json_object", as_text: "", as_id: "", joined_by: "" };
@@ -49,13 +49,14 @@ impl Transfer for SqliteStore {
         key: &MasterKey,
     ) -> Result<(), Error> {
         let own = self.configuration.key();
+        let sql = insert(table, &transfer::columns_of(table, rows)?);
         let rows = rows.iter().map(|row| transfer::reseal(table, row.clone(), key, own));
         let rows = transfer::array(&rows.collect::<Result<Vec<_>, _>>()?);
         let database = std::sync::Arc::clone(&self.database);
         let write = async move {
             let mut writer = database.writer().await;
             transaction::begin(&mut writer).await?;
-            let written = write(&mut writer, insert(table), rows).await;
+            let written = write(&mut writer, sql, rows).await;
             transaction::end(&mut writer, written.map(Some)).await.map(|_| ())
         };
         self.writes.to_the_end(write).await
@@ -81,12 +82,7 @@ impl Transfer for SqliteStore {
         let found = sqlx::query(transfer::READ_UNFINISHED).fetch_all(self.database.readers());
         let ids = found.await?;
         let ids = ids.iter().map(|row| row.try_get::<String, _>("id"));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        Ok(match ids.as_slice() {
-            [] => Unfinished::None,
-            ids if ids.iter().any(|begun| begun == id) => Unfinished::This,
-            _ => Unfinished::Another,
-        })
+        Ok(Unfinished::of(&ids.collect::<Result<Vec<_>, _>>()?, id))
     }
 
     async fn begin_import(&self, id: &str) -> Result<(), Error> {
@@ -110,8 +106,7 @@ async fn write(connection: &mut SqliteConnection, sql: String, rows: String) -> 
 }
 
 /// The revision of callbacks is one that is not reached yet: whoever reads changes is told of them.
-fn insert(table: Table) -> String {
-    let Shape { columns, .. } = table.shape();
+fn insert(table: Table, columns: &[Column]) -> String {
     let mut names: Vec<_> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut values: Vec<_> =
         names.iter().map(|name| format!("json_extract(value, '$.{name}')")).collect();

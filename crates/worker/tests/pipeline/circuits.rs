@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringback_core::callback::{CallbackState, CircuitPolicy};
 use ringback_core::delivery::{DeliveryState, WaitReason};
-use ringback_core::{Callback, CallbackId};
+use ringback_core::{Callback, CallbackId, Dispatch, Target};
 use ringback_runtime::Clock as _;
 use ringback_testkit::{Behaviour, builders};
 use ringback_worker::{CircuitState, Circuits};
@@ -147,6 +147,29 @@ async fn retry_by_hand_passes_an_open_circuit_and_its_success_closes_it() {
     bench.publish_all(vec![by_hand(&event, &callback, 2)]).await;
     bench.wait_for(id, is(DeliveryState::Delivered)).await;
     assert_eq!(state(&circuits, callback.id), CircuitState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_attempt_that_waits_for_the_circuit_passes_it_when_it_is_asked_for() {
+    let bench = Bench::without_worker().await;
+    bench.start_worker();
+    bench.receiver.on("/a", Behaviour::status(500));
+    let callback = bench.callback_with("/a", circuit(policy(1, 30))).await;
+    fail(&bench, &callback, 1).await;
+    let waiting = bench.event().await;
+    let id = delivery_of(&waiting, &callback);
+    let due = bench.wait_for_wait(id, WaitReason::CircuitOpen, 0).await;
+    let delivery = bench.ports.store.delivery(id).await.expect("read").expect("it is there");
+
+    bench.receiver.on("/a", Behaviour::status(204));
+    let asked_for = Target::of(&delivery, delivery.position_by_hand());
+    let asked_for = Dispatch::to_target(waiting.clone(), asked_for).in_doubt();
+    bench.publish_all(vec![asked_for]).await;
+    bench.wait_for(id, is(DeliveryState::Delivered)).await;
+    // What was put off finds that when it comes back.
+    bench.advance_past(due);
+    bench.wait_until_all_is_acked().await;
+    assert_eq!(bench.receiver.total(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,8 @@ use super::file::{Counts, MESSAGE, MessageLine, Writer};
 use super::note;
 use super::place::{Place, Queue};
 use crate::exit::Failure;
-use crate::key_files;
 use crate::settings::{BrokerSettings, Settings, StoreSettings};
+use crate::{key_files, parts};
 
 /// What is left out.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,7 @@ pub(super) async fn run(
         )));
     }
     let place = Place::open(settings).await?;
+    parts::is_whole(place.transfer.unfinished_import(parts::ANY).await?)?;
     producers_are_through(settings).await?;
     let key = key_files::transfer_key(key_file).map_err(Failure::Unavailable)?;
     if path == Path::new("-") {

@@ -9,12 +9,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek as _, SeekFrom, Write};
 
 use anyhow::{Context as _, bail, ensure};
+use ringback_core::{Dispatch, Timestamp, dispatch};
 use ringback_store::MasterKey;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// Members may be added with a default; anything else takes a new number.
+/// Rows may get columns, which an earlier version refuses by name, and the first and the last line members with a default;
+/// anything else takes a new number.
 const FORMAT: u32 = 1;
 const HEADER: &str = "ringback_export";
 const END: &str = "end";
@@ -49,6 +51,20 @@ pub(super) struct MessageLine {
     /// None: at once, as a new event.
     pub(super) due_ms: Option<i64>,
     pub(super) dispatches: Vec<Box<RawValue>>,
+}
+
+impl MessageLine {
+    /// When it is due, and what it is about.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) fn read(content: &RawValue) -> anyhow::Result<(Option<Timestamp>, Vec<Dispatch>)> {
+        let Self { due_ms, dispatches } =
+            serde_json::from_str(content.get()).context("a message can't be read")?;
+        let texts = dispatches.iter().map(|text| text.get());
+        let dispatches = dispatch::decode(&dispatch::bundle(texts))?;
+        Ok((due_ms.map(Timestamp::from_ms), dispatches))
+    }
 }
 
 /// How many of each there are.

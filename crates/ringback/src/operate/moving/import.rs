@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use ringback_broker::{Broker, Delayed};
-use ringback_core::{Dispatch, Timestamp, dispatch};
+use ringback_core::Dispatch;
 use ringback_store::MasterKey;
 use ringback_store::transfer::{Table, Unfinished};
 
-use super::file::{Checked, MESSAGE, MessageLine};
+use super::file::{Checked, Counts, MESSAGE, MessageLine};
+use super::known;
 use super::note;
 use super::place::Place;
 use crate::exit::Failure;
@@ -45,6 +46,7 @@ pub(super) async fn run(
     let refused = || format!("{} is not imported", path.display());
     let file = File::open(path).with_context(refused).map_err(Failure::Usage)?;
     let mut checked = Checked::open(file, &key).with_context(refused).map_err(Failure::Usage)?;
+    all_are_known(&checked.counts).with_context(refused).map_err(Failure::Usage)?;
     let place = Place::open(settings).await?;
     let id = checked.header.id.clone();
     match place.transfer.unfinished_import(&id).await? {
@@ -59,7 +61,8 @@ pub(super) async fn run(
     }
     place.transfer.begin_import(&id).await?;
     rows(&place, &mut checked, &key).await?;
-    let publishing = place.publishing().await?;
+    let publishing = place.publishing(settings).await?;
+    known::remember(&*publishing.idempotency, &mut checked).await?;
     messages(&*publishing.broker, &mut checked).await?;
     publishing.end().await?;
     place.transfer.end_import().await?;
@@ -68,6 +71,14 @@ pub(super) async fn run(
     }
     note(format_args!("imported from {}", path.display()));
     Ok(())
+}
+
+fn all_are_known(counts: &Counts) -> anyhow::Result<()> {
+    let is_known = |kind: &str| kind == MESSAGE || Table::of_word(kind).is_some();
+    match counts.keys().find(|kind| !is_known(kind)) {
+        None => Ok(()),
+        Some(kind) => bail!("`{kind}` is not known here: a later version wrote it"),
+    }
 }
 
 async fn is_empty(place: &Place) -> Result<(), Failure> {
@@ -92,8 +103,7 @@ async fn rows(place: &Place, checked: &mut Checked, key: &MasterKey) -> anyhow::
         if kind == MESSAGE {
             continue;
         }
-        let table = Table::of_word(&kind)
-            .with_context(|| format!("`{kind}` is not known here: a later version wrote it"))?;
+        let table = Table::of_word(&kind).expect("all kinds are known");
         if !batch.takes(table) {
             batch.write(place, key).await?;
         }
@@ -140,12 +150,9 @@ async fn messages(broker: &dyn Broker, checked: &mut Checked) -> anyhow::Result<
         let line = lines.content()?;
         let is_over = line.as_ref().is_none_or(|(kind, _)| kind != MESSAGE);
         if let Some((_, content)) = line.filter(|_| !is_over) {
-            let MessageLine { due_ms, dispatches } =
-                serde_json::from_str(content.get()).context("a message can't be read")?;
-            let texts = dispatches.iter().map(|text| text.get());
-            let dispatches = dispatch::decode(&dispatch::bundle(texts))?;
+            let (due, dispatches) = MessageLine::read(&content)?;
             let dispatches = dispatches.into_iter().map(Dispatch::in_doubt);
-            match due_ms.map(Timestamp::from_ms) {
+            match due {
                 None => fresh.extend(dispatches),
                 Some(due) => {
                     delayed.extend(dispatches.map(|dispatch| Delayed { due, dispatch }));

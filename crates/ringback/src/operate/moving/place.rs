@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use ringback_broker::rabbitmq::{Rabbitmq, waiting};
 use ringback_broker::{Broker, rabbitmq};
+use ringback_idempotency::Idempotency;
 use ringback_runtime::{Clock, Shutdown, Supervisor, SystemClock};
 use ringback_sqlite::Database;
 use ringback_store::Store;
@@ -14,15 +15,15 @@ use ringback_store::sqlite::SqliteStore;
 use ringback_store::transfer::Transfer;
 
 use crate::exit::Failure;
-use crate::key_files;
 use crate::settings::{BrokerSettings, Settings, StoreSettings};
+use crate::{key_files, parts};
 
 /// Store and queue of an instance at which nobody works.
 pub(super) struct Place {
     pub(super) transfer: Arc<dyn Transfer>,
     pub(super) store: Arc<dyn Store>,
     pub(super) queue: Queue,
-    /// If either is embedded. Its lock keeps others out.
+    /// If anything is embedded. Its lock keeps others out.
     pub(super) database: Option<Arc<Database>>,
 }
 
@@ -44,12 +45,10 @@ impl Place {
             Some(key) => key.clone(),
             None => key_files::master_key(&settings.data_dir).map_err(Failure::Unavailable)?,
         };
-        let embedded = matches!(settings.store, StoreSettings::Sqlite)
-            || matches!(settings.broker, BrokerSettings::Embedded);
         // First, for its lock.
-        let database = match embedded {
-            true => Some(Database::open(&settings.data_dir).await?),
-            false => None,
+        let database = match settings.is_all_remote() {
+            true => None,
+            false => Some(Database::open(&settings.data_dir).await?),
         };
         let queue = match &settings.broker {
             BrokerSettings::Embedded => {
@@ -84,9 +83,10 @@ impl Place {
     }
 }
 
-/// A queue that can be written to, until [`end`](Self::end).
+/// A queue that can be written to, and a memory of repeats, until [`end`](Self::end).
 pub(super) struct Publishing {
     pub(super) broker: Arc<dyn Broker>,
+    pub(super) idempotency: Arc<dyn Idempotency>,
     supervisor: Supervisor,
 }
 
@@ -94,26 +94,28 @@ pub(super) struct Publishing {
 const END_WITHIN: Duration = Duration::from_secs(30);
 
 impl Place {
-    /// Gets ready to put messages on its queue.
+    /// Gets ready to put messages on its queue, and to remember what was accepted.
     ///
     /// # Errors
-    /// If the server refuses.
-    pub(super) async fn publishing(&self) -> Result<Publishing, Failure> {
+    /// If a server refuses.
+    pub(super) async fn publishing(&self, settings: &Settings) -> Result<Publishing, Failure> {
         let shutdown = Shutdown::new();
         let mut supervisor = Supervisor::new(shutdown.clone());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (idempotency, _no_key_expires_now) =
+            parts::idempotency(settings, self.database.as_ref(), &clock).await?;
+        if let Some(database) = &self.database {
+            supervisor.start("writer", database.clone().run_writer(shutdown.clone()));
+        }
         let broker: Arc<dyn Broker> = match &self.queue {
-            Queue::Embedded(queue) => {
-                let database = self.database.clone().expect("an embedded part has a database");
-                supervisor.start("writer", database.run_writer(shutdown));
-                queue.clone()
-            }
+            Queue::Embedded(queue) => queue.clone(),
             Queue::Rabbitmq(settings) => {
-                let queue = Rabbitmq::connect(settings, Arc::new(SystemClock)).await?;
+                let queue = Rabbitmq::connect(settings, clock).await?;
                 supervisor.start("rabbitmq", queue.clone().run(shutdown));
                 queue
             }
         };
-        Ok(Publishing { broker, supervisor })
+        Ok(Publishing { broker, idempotency, supervisor })
     }
 
     /// Whether anything waits on its queue.

@@ -60,10 +60,27 @@ fn plain(tables: &[(Table, Vec<String>)]) -> Vec<(Table, Vec<serde_json::Value>)
     tables.iter().map(|(table, rows)| (*table, rows.iter().map(row).collect())).collect()
 }
 
+/// Rows as PostgreSQL keeps them.
+fn without_nul(
+    mut tables: Vec<(Table, Vec<serde_json::Value>)>,
+) -> Vec<(Table, Vec<serde_json::Value>)> {
+    let mut replaced = 0;
+    for row in tables.iter_mut().flat_map(|(_, rows)| rows) {
+        for value in row.as_object_mut().expect("an object").values_mut() {
+            if let Some(text) = value.as_str().filter(|text| text.contains('\0')) {
+                *value = text.replace('\0', "\u{fffd}").into();
+                replaced += 1;
+            }
+        }
+    }
+    assert_eq!(replaced, 1, "there is one to be replaced");
+    tables
+}
+
 /// One of everything, and of history several pages.
 async fn fill(store: &dyn Store) {
     let mut callback = sample_callback(1);
-    callback.description = "tab\t, \"quotes\", Zürich, \u{1f600}".to_owned();
+    callback.description = "backslash \\u0000, tab\t, \"quotes\", Zürich, \u{1f600}".to_owned();
     callback.authorization = Authorization::Bearer { token: Secret::new("open sesame") };
     store.create_callback(&callback).await.expect("written");
     let paused = ringback_core::Callback { state: CallbackState::Paused, ..sample_callback(2) };
@@ -87,7 +104,8 @@ async fn fill(store: &dyn Store) {
         callback: None,
         received_at: sample_moment(),
         method: "GET".to_owned(),
-        query: "f=lp".to_owned(),
+        // PostgreSQL takes no such text.
+        query: "f=\0lp".to_owned(),
         headers: vec![("a".to_owned(), "b".to_owned())],
         body: vec![0, 255],
         body_truncated: true,
@@ -125,14 +143,15 @@ async fn everything_moves_from_sqlite_to_postgres_and_back_without_a_difference(
     import(&**target, &there).await;
     import(&**target, &there).await;
     target.end_import().await.expect("written");
-    assert_eq!(plain(&exported(&**target).await), plain(&there));
+    let expected = without_nul(plain(&there));
+    assert_eq!(plain(&exported(&**target).await), expected);
     assert_eq!(postgres.number("SELECT COUNT(*) FROM event_default").await, 0);
 
     let back_directory = tempfile::tempdir().expect("a directory");
     let (_, back) = self::sqlite(back_directory.path(), [3; 32]).await;
     import(&*back, &exported(&**target).await).await;
     back.end_import().await.expect("written");
-    assert_eq!(plain(&exported(&*back).await), plain(&there));
+    assert_eq!(plain(&exported(&*back).await), expected);
 
     for store in [&**target as &dyn Store, &*back] {
         let callback = store.callback(sample_callback(1).id).await.expect("read").expect("there");
