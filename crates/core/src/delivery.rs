@@ -110,17 +110,14 @@ impl Delivery {
     /// A delivery that was settled before its first attempt goes on with 2: an attempt 1 would be taken for the one that
     /// was cancelled, should it be handed out again after a crash. One that was cancelled on request leaves out two
     /// numbers: of what was on its way then, which may have been asked for as well, and of the retry that it may lead to
-    /// yet. What is asked for now is told from both. One that waits for its first attempt's time or for its endpoint goes on
-    /// with 2, too: with 1 it would be that attempt, and wait on.
+    /// yet. What is asked for now is told from both. One whose first attempt waits for its circuit goes on with 2, too: with 1
+    /// it would be that attempt, and wait on.
     #[must_use]
     pub fn position_by_hand(&self) -> Position {
         let next = self.next_position().attempt;
         let attempt = match self.state {
             DeliveryState::Cancelled(CancelReason::Requested) => next.saturating_add(2),
-            DeliveryState::Pending {
-                waits: Some(WaitReason::CircuitOpen | WaitReason::Scheduled),
-                ..
-            }
+            DeliveryState::Pending { waits: Some(WaitReason::CircuitOpen), .. }
             | DeliveryState::Delivered
             | DeliveryState::Exhausted
             | DeliveryState::Cancelled(_) => next.max(AttemptNumber::MIN.saturating_add(1)),

@@ -5,7 +5,7 @@
 //!
 //! **Design.** Whoever works with a callback holds its [`CallbackMetrics`], which finds its numbers once, when the first
 //! of them is needed. The first 10,000 that need some get a place of their own, with all outcomes at 0, so that a rate
-//! sees the first failure; all others share the place `other`. A place is free again when nobody holds it any more, which
+//! sees the first of each kind but the very first; all others share the place `other`. A place is free again when nobody holds it any more, which
 //! is when its callback is deleted and nothing of it is under way.
 
 use std::collections::HashMap;

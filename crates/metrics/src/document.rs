@@ -33,7 +33,8 @@ true once; `ringback_dependency_up` is 0 then. Circuits are each worker's own, s
 const CALLBACKS: &str = "## The label `callback`
 
 It is the callback's id. A callback has series from the first thing that is counted of it, all outcomes, statuses and reasons
-at 0 together, so that a rate sees the first failure. The first CALLBACKS_MAX callbacks of a process have series of their own
+at 0 together, so that a rate sees a failure that is the first of its kind; not one that is the first of all. The first
+CALLBACKS_MAX callbacks of a process have series of their own
 ([`metrics_callbacks_max`](settings.md)); all others, and those that are deleted, count together as `callback=\"other\"`.
 A callback's series go within seconds after it is deleted; the next one without any takes its place. About 50 series are
 made for each: a scrape with 10,000 callbacks has half a million lines, so give Prometheus time for that, or lower the

@@ -53,6 +53,7 @@ impl From<ringback_store::Error> for Failure {
             ringback_store::Error::Refused { .. } => {
                 Self::Unavailable(anyhow::Error::from(error).context("database_url"))
             }
+            error if error.is_temporary() => Self::Unavailable(error.into()),
             _ => Self::Other(error.into()),
         }
     }

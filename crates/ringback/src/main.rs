@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Delivers event callbacks (webhooks), and loses none.
 #[derive(Parser)]
-#[command(name = "ringback", version, about)]
+#[command(name = "ringback", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -50,8 +50,9 @@ impl Health {
             say(body);
             return Ok(());
         }
-        // Made by a process that may be anybody's: controls of a terminal are shown and not obeyed.
-        Err(Failure::Other(anyhow::anyhow!("{url}: {status}: {}", body.escape_debug())))
+        // Made by a process that may be anybody's: a terminal must not obey it.
+        let body = body.replace(char::is_control, " ");
+        Err(Failure::Other(anyhow::anyhow!("{url}: {status}: {body}")))
     }
 
     fn address(&self) -> Result<Url, Failure> {

@@ -1,10 +1,12 @@
 //! Moving.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::time::Instant;
 
 use super::connection::Database;
 use super::partitions;
@@ -30,18 +32,25 @@ const POSTGRES: Dialect = Dialect {
 /// [`Error`] if it can't be asked.
 pub async fn other_connections(settings: &Settings) -> Result<i64, Error> {
     let database = Database::open(settings).await?;
-    let rows = database.rows(OTHER_CONNECTIONS, Values::none()).await?;
-    let others = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("others")?;
+    let patience = Instant::now() + CLOSED_WITHIN;
+    let others = loop {
+        let rows = database.rows(OTHER_CONNECTIONS, Values::none()).await?;
+        let others = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("others")?;
+        if others == 0 || Instant::now() >= patience {
+            break others;
+        }
+        tokio::time::sleep(CLOSED_WITHIN / 10).await;
+    };
     database.pool().close().await;
     Ok(others)
 }
 
-/// One that is younger than a second may be our own, just being closed. Of another user's the age is not shown to
-/// everybody: it counts.
+/// One may be our own, or of a process that has just ended: PostgreSQL takes a moment to see it closed.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
 const OTHER_CONNECTIONS: &str = "SELECT COUNT(*) AS others FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid() \
-     AND application_name = current_setting('application_name') \
-     AND COALESCE(backend_start < now() - INTERVAL '1 second', TRUE)";
+     AND application_name = current_setting('application_name')";
 
 const HAS_UNFINISHED: &str = "SELECT to_regclass('unfinished_import') IS NOT NULL AS is_there";
 
