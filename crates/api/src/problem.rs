@@ -1,7 +1,6 @@
 //! Errors as the caller sees them: RFC 9457 problem details.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Response};
 use ringback_broker::PublishError;
+use ringback_runtime::with_causes;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
@@ -227,14 +227,14 @@ impl Problem {
     /// 507: nothing can be written. The cause is logged here.
     #[must_use]
     pub fn disk_full(error: &(dyn Error + 'static)) -> Self {
-        tracing::error!(error = chain(error), "disk full, request refused");
+        tracing::error!(error = with_causes(error), "disk full, request refused");
         Self::new(Kind::DiskFull, "there is no disk space left, so nothing was written")
     }
 
     /// 500: our fault. The cause is logged here, and the answer says nothing of it.
     #[must_use]
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
-        tracing::error!(error = chain(error), "request failed");
+        tracing::error!(error = with_causes(error), "request failed");
         Self::new(Kind::Internal, "Ringback could not do this; its log says why")
     }
 
@@ -246,7 +246,7 @@ impl Problem {
 
     /// The same, with what the log is told once it is answered.
     fn for_want_of(self, for_want_of: &'static str, error: &(dyn Error + 'static)) -> Self {
-        let error = chain(error);
+        let error = with_causes(error);
         tracing::debug!(error, "{for_want_of} unavailable, request refused");
         Self { refused: Some(Refused { for_want_of, error }), ..self }
     }
@@ -274,17 +274,6 @@ impl Problem {
     pub const fn status(&self) -> StatusCode {
         self.kind.status()
     }
-}
-
-/// An error and all its causes in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        write!(text, ": {cause}").expect("a String takes all that is written");
-        next = cause.source();
-    }
-    text
 }
 
 /// What a caller is asked to wait before trying again, where nothing better is known.

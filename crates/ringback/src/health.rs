@@ -1,6 +1,5 @@
 //! `/healthz`, `/readyz`, `/metrics` and `/openapi.json`: what needs no key.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,13 +178,5 @@ async fn verdict<E: std::error::Error>(
     let Ok(checked) = tokio::time::timeout(ANSWER_WITHIN, check).await else {
         return Err(format!("no answer within {ANSWER_WITHIN:?}"));
     };
-    checked.map_err(|error| {
-        let mut said = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _writing_to_a_string_does_not_fail = write!(said, ": {error}");
-            cause = error.source();
-        }
-        said
-    })
+    checked.map_err(|error| ringback_runtime::with_causes(&error))
 }

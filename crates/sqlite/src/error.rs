@@ -64,7 +64,7 @@ impl Error {
     pub fn share(&self) -> Self {
         match self {
             Self::Stopped => Self::Stopped,
-            other => Self::RolledBack(with_causes(other)),
+            other => Self::RolledBack(ringback_runtime::with_causes(other)),
         }
     }
 
@@ -77,17 +77,4 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// An error and all its causes in one line.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

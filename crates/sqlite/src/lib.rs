@@ -21,6 +21,6 @@ mod writer;
 
 pub use backup::backup;
 pub use database::{Database, FILE, exists};
-pub use error::{Cause, Error, with_causes};
+pub use error::{Cause, Error};
 pub use script::{Script, Values};
 pub use writer::{Participant, Rank, Wake};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringback_sqlite::with_causes;
+use ringback_runtime::with_causes;
 
 /// The store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

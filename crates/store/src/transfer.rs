@@ -12,6 +12,7 @@ use ringback_core::CallbackId;
 use ringback_core::secret::Secret;
 use serde_json::{Map, Value};
 
+use crate::rows::Bind;
 use crate::rows::{AUTHORIZATION, SIGNING_SECRET, place};
 use crate::{Error, MasterKey};
 
@@ -393,23 +394,27 @@ pub(crate) fn select(table: Table, dialect: &Dialect, after: bool, limit: usize)
     )
 }
 
-/// A value of a row's key.
-pub(crate) enum KeyValue {
-    Text(String),
-    Number(i64),
-}
-
-/// Where the next page begins: the values of the key's columns in the row before.
-pub(crate) fn key_of(table: Table, row: &str) -> Result<Vec<KeyValue>, Error> {
+/// Where the next page begins: the values of the key's columns in the row before. None before the first page.
+pub(crate) fn bind_key<B: Bind>(
+    table: Table,
+    after: Option<&str>,
+    mut values: B,
+) -> Result<B, Error> {
+    let Some(row) = after else { return Ok(values) };
     let row = object(table, row)?;
-    let values = table.shape().key.iter().map(|(column, holds)| match (row.get(*column), holds) {
-        (Some(Value::String(text)), Text | Id) => Ok(KeyValue::Text(text.clone())),
-        (Some(Value::Number(number)), Number) if number.is_i64() => {
-            Ok(KeyValue::Number(number.as_i64().unwrap_or_default()))
+    for (column, holds) in table.shape().key {
+        match (row.get(*column), holds) {
+            (Some(Value::String(text)), Text | Id) => values.text(Some(text)),
+            (Some(Value::Number(number)), Number) if number.is_i64() => {
+                values.number(number.as_i64());
+            }
+            _ => {
+                let why = format!("member `{column}` is not as it should be");
+                return Err(unreadable(table, why));
+            }
         }
-        _ => Err(unreadable(table, format!("member `{column}` is not as it should be"))),
-    });
-    values.collect()
+    }
+    Ok(values)
 }
 
 /// A row with its secrets sealed by another key.

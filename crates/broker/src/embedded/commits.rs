@@ -174,7 +174,7 @@ impl Commits {
     /// Publishes are refused. Acks and what is set aside are kept for another try: they were not promised for a time.
     fn settle_failed(&self, batch: Batch, error: &ringback_sqlite::Error) {
         tracing::error!(
-            error = %ringback_sqlite::with_causes(error),
+            error = %ringback_runtime::with_causes(error),
             messages = batch.rows.len(),
             acks = batch.acks.len(),
             "the queue could not be written"

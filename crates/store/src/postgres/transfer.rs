@@ -12,9 +12,8 @@ use super::connection::Database;
 use super::partitions;
 use super::values::Values;
 use super::{PostgresStore, Settings};
-use crate::rows::Bind as _;
 use crate::transfer::{
-    self, Column, DELIVERY_MADE_AT, Dialect, Holds, KeyValue, Shape, Table, Transfer, Unfinished,
+    self, Column, DELIVERY_MADE_AT, Dialect, Holds, Shape, Table, Transfer, Unfinished,
 };
 use crate::{Error, MasterKey, sql};
 
@@ -63,14 +62,7 @@ impl Transfer for PostgresStore {
         limit: usize,
         key: &MasterKey,
     ) -> Result<Vec<String>, Error> {
-        let mut values = Values::none();
-        for value in after.map(|row| transfer::key_of(table, row)).transpose()?.unwrap_or_default()
-        {
-            match value {
-                KeyValue::Text(text) => values.text(Some(text)),
-                KeyValue::Number(number) => values.number(Some(number)),
-            }
-        }
+        let values = transfer::bind_key(table, after, Values::none())?;
         let sql = transfer::select(table, &POSTGRES, after.is_some(), limit);
         let rows = self.database.rows(AssertSqlSafe(sql), values).await?;
         let moved = |row: &PgRow| {

@@ -6,8 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::values::Values;
 use super::{SqliteStore, transaction};
-use crate::rows::Bind as _;
-use crate::transfer::{self, Column, Dialect, KeyValue, Table, Transfer, Unfinished};
+use crate::transfer::{self, Column, Dialect, Table, Transfer, Unfinished};
 use crate::{Error, MasterKey, sql};
 
 const SQLITE: Dialect = Dialect { object: "json_object", as_text: "", as_id: "", joined_by: "" };
@@ -24,14 +23,7 @@ impl Transfer for SqliteStore {
         limit: usize,
         key: &MasterKey,
     ) -> Result<Vec<String>, Error> {
-        let mut values = Values::default();
-        for value in after.map(|row| transfer::key_of(table, row)).transpose()?.unwrap_or_default()
-        {
-            match value {
-                KeyValue::Text(text) => values.text(Some(text)),
-                KeyValue::Number(number) => values.number(Some(number)),
-            }
-        }
+        let values = transfer::bind_key(table, after, Values::default())?;
         let sql = transfer::select(table, &SQLITE, after.is_some(), limit);
         let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
             .fetch_all(self.database.readers())

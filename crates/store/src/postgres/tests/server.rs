@@ -111,7 +111,7 @@ async fn server_that_is_not_there_is_a_matter_of_time() {
     let port = ringback_testkit::free_port().expect("a port");
     let error = refusal(&format!("postgres://ada:hush@127.0.0.1:{port}/hooks")).await;
     assert!(error.is_temporary(), "{error:?}");
-    let told = ringback_sqlite::with_causes(&error);
+    let told = ringback_runtime::with_causes(&error);
     assert!(told.contains(&format!("127.0.0.1:{port}/hooks can't be reached")), "{told}");
     assert!(!format!("{told} {error:?}").contains("hush"));
 }
