@@ -17,7 +17,7 @@ struct Needed {
     why: &'static str,
 }
 
-const NEEDED: [Needed; 9] = [
+const NEEDED: [Needed; 12] = [
     Needed { program: "cc", package: "build-essential", why: "compiles SQLite" },
     Needed {
         program: "curl",
@@ -43,6 +43,13 @@ const NEEDED: [Needed; 9] = [
         package: "python3-venv",
         why: "runs a producer, a receiver and a checker of the API that others wrote",
     },
+    Needed { program: "chromium", package: "chromium", why: "shows the pages" },
+    Needed {
+        program: "chromedriver",
+        package: "chromium-driver",
+        why: "does in the browser what people do",
+    },
+    Needed { program: "npm", package: "npm", why: "fetches what finds faults of pages" },
 ];
 
 impl Needed {

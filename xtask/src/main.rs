@@ -6,6 +6,7 @@
     reason = "commands for people at a terminal"
 )]
 
+mod axe;
 mod bench;
 mod boundaries;
 mod check;
@@ -16,6 +17,7 @@ mod metadata;
 mod metrics;
 mod python;
 mod run;
+mod screenshots;
 mod servers;
 mod test;
 mod upgrade;
@@ -60,6 +62,8 @@ enum Command {
     Check,
     /// Writes the documents that are made of the code: docs/metrics.md.
     Docs,
+    /// Takes pictures of the console's pages and writes them to docs/images.
+    Screenshots,
     /// Runs the steps of the Dockerfile that make the image's files, without Docker, and starts the binary among them.
     ImageSteps {
         /// Cargo's profile; `dev` builds sooner.
@@ -78,6 +82,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { arguments } => bench::run(&arguments),
         Command::UpgradeTest { from, binary } => upgrade::run(from.as_deref(), binary),
         Command::Docs => metrics::write(),
+        Command::Screenshots => screenshots::run(),
         Command::Check => check::run(),
         Command::ImageSteps { profile, directory } => image::run_steps(&profile, directory),
     }

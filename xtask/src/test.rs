@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 
+use crate::axe;
 use crate::machine;
 use crate::metadata::Metadata;
 use crate::python;
@@ -25,6 +26,7 @@ pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
     ensure!(binary.is_file(), "cargo has built no {}", binary.display());
 
     let python = python::environment(&target)?;
+    let axe = axe::script(&target)?;
 
     // Documentation tests first: the last line is to be that of the run that everybody asks about.
     if filters.is_empty() {
@@ -32,7 +34,8 @@ pub(crate) fn run(filters: &[String]) -> anyhow::Result<()> {
     }
     let servers = servers.finish()?;
     let mut tests = all_others(&binary, filters);
-    show_and_run(tests.envs(servers.addresses()).env(python::VARIABLE, python))
+    tests.env(python::VARIABLE, python).env(axe::VARIABLE, axe);
+    show_and_run(tests.envs(servers.addresses()))
 }
 
 /// cargo-nextest where it is installed: it runs each test in a process of its own, and ends one that hangs.

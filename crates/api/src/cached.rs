@@ -6,7 +6,7 @@ use ringback_store::Revision;
 use tokio::sync::{Mutex, watch};
 
 /// What was last read, and of which revision it is.
-pub(crate) struct Cached<T> {
+pub struct Cached<T> {
     revision: watch::Receiver<Revision>,
     known: RwLock<Known<T>>,
     /// Held while the store is asked, so that a change makes one query and not one for each caller.
@@ -21,7 +21,8 @@ struct Known<T> {
 
 impl<T> Cached<T> {
     /// This, until it is read for the first time.
-    pub(crate) fn new(revision: watch::Receiver<Revision>, before: T) -> Self {
+    #[must_use]
+    pub fn new(revision: watch::Receiver<Revision>, before: T) -> Self {
         let known = RwLock::new(Known { revision: None, value: Arc::new(before) });
         Self { revision, known, loading: Mutex::new(()) }
     }
@@ -30,7 +31,7 @@ impl<T> Cached<T> {
     ///
     /// # Errors
     /// What `read` says. The next caller tries again.
-    pub(crate) async fn now<E>(
+    pub async fn now<E>(
         &self,
         read: impl Future<Output = Result<T, E>>,
     ) -> Result<Arc<T>, E> {
@@ -50,7 +51,7 @@ impl<T> Cached<T> {
     }
 
     /// As it was when it was last read.
-    pub(crate) fn known(&self) -> Arc<T> {
+    pub fn known(&self) -> Arc<T> {
         Arc::clone(&self.known.read().expect("nobody panics holding it").value)
     }
 

@@ -6,7 +6,8 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use ringback_core::Account;
-use ringback_store::Scope;
+use ringback_core::secret::Secret;
+use ringback_store::{KeyHash, Scope};
 
 use crate::{Keys, Problem};
 
@@ -15,6 +16,8 @@ use crate::{Keys, Problem};
 pub struct Caller {
     /// What the key opens.
     pub scope: Scope,
+    /// The key itself, as far as anybody knows it.
+    pub key: KeyHash,
 }
 
 /// A caller whose key may also stand behind `Basic`, as it is: clients of Conga Sign send theirs so.
@@ -103,8 +106,7 @@ impl Caller {
         if !schemes.iter().any(|taken| scheme.eq_ignore_ascii_case(taken)) {
             return Err(Problem::unauthorized());
         }
-        let scope = keys.scope_of(key.trim()).await?;
-        Ok(Self { scope })
+        keys.caller(&Secret::new(key.trim())).await
     }
 }
 
@@ -116,9 +118,13 @@ mod tests {
         name.parse().expect("a valid account")
     }
 
+    fn caller(scope: Scope) -> Caller {
+        Caller { scope, key: KeyHash([0; 32]) }
+    }
+
     #[test]
     fn account_key_is_about_its_own_account_whatever_is_asked() {
-        let caller = Caller { scope: Scope::Account(account("acme")) };
+        let caller = caller(Scope::Account(account("acme")));
         assert_eq!(caller.account_for(None), Ok(Some(account("acme"))));
         assert_eq!(caller.account_for(Some(account("acme"))), Ok(Some(account("acme"))));
         assert!(caller.account_for(Some(account("other"))).is_err());
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn instance_key_is_about_what_it_names() {
-        let caller = Caller { scope: Scope::Instance };
+        let caller = caller(Scope::Instance);
         assert_eq!(caller.account_for(None), Ok(None));
         assert_eq!(caller.account_for(Some(account("acme"))), Ok(Some(account("acme"))));
         assert!(caller.require_instance().is_ok());

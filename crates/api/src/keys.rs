@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ringback_core::secret::Secret;
 use ringback_store::{Error, KeyHash, Scope, Store};
 
-use crate::Problem;
 use crate::cached::Cached;
+use crate::{Caller, Problem};
 
 /// The API keys that are known, as of the configuration's last revision.
 pub struct Keys {
@@ -25,20 +25,34 @@ impl Keys {
         Arc::new(Self { store, bootstrap, scopes })
     }
 
-    /// What this key opens.
+    /// Who calls with this key.
     ///
     /// Looked up by its SHA-256: how long that takes says nothing of how much of a guess was right.
     ///
     /// # Errors
     /// 401 if it is not known, 503 if the keys changed and can't be read: an old list would let in whoever was just
     /// locked out.
-    pub async fn scope_of(&self, bearer: &str) -> Result<Scope, Problem> {
-        let hash = KeyHash::of(&Secret::new(bearer));
-        if self.bootstrap == Some(hash) {
-            return Ok(Scope::Instance);
+    pub async fn caller(&self, key: &Secret) -> Result<Caller, Problem> {
+        let key = KeyHash::of(key);
+        let scope = self.scope_of(&key).await?.ok_or_else(Problem::unauthorized)?;
+        Ok(Caller { scope, key })
+    }
+
+    /// What the key of this hash opens; none: it is not known, or not any more.
+    ///
+    /// # Errors
+    /// 503, see [`caller`](Self::caller).
+    pub async fn scope_of(&self, key: &KeyHash) -> Result<Option<Scope>, Problem> {
+        if self.bootstrap == Some(*key) {
+            return Ok(Some(Scope::Instance));
         }
-        let scopes = self.scopes.now(self.read()).await?;
-        scopes.get(&hash).cloned().ok_or_else(Problem::unauthorized)
+        Ok(self.scopes.now(self.read()).await?.get(key).cloned())
+    }
+
+    /// Whether the settings give an administrator's key, which nobody can remove.
+    #[must_use]
+    pub fn has_admin_key(&self) -> bool {
+        self.bootstrap.is_some()
     }
 
     async fn read(&self) -> Result<HashMap<KeyHash, Scope>, Error> {

@@ -2,7 +2,7 @@
 //!
 //! How errors are told ([`Problem`]), who calls ([`Keys`], [`Caller`]), which events are known ([`Types`]), how
 //! bodies and queries are read ([`body`], [`Query`], [`PathId`]), and how lists come in pages ([`PageQuery`],
-//! [`PageAnswer`]).
+//! [`PageAnswer`]), and how what the store knows is kept in memory ([`Cached`]).
 
 pub mod body;
 mod cached;
@@ -16,6 +16,7 @@ mod query;
 mod refusals;
 
 pub use body::{JsonBody, OptionalJsonBody, parse, read_body, require_json};
+pub use cached::Cached;
 pub use caller::{BasicOrBearer, Caller};
 pub use catalog::{KnownTypes, NotOfItsType, Types};
 pub use keys::Keys;

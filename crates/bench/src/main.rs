@@ -9,6 +9,7 @@ mod bare;
 mod distributed;
 mod embedded;
 mod measure;
+mod pages;
 mod process;
 mod producer;
 mod receiver;
@@ -32,6 +33,8 @@ enum Command {
     Embedded(embedded::Options),
     /// The distributed pipeline against bare ones
     Distributed(distributed::Options),
+    /// The console's pages over a long history
+    Pages(pages::Options),
     /// A yardstick's first half: prints its address, and ends with its standard input
     BareIngest(bare::Options),
     /// A yardstick's second half: says that it is ready, and ends with its standard input
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Command::Embedded(options) => many_threads()?.block_on(embedded::run(options)),
         Command::Distributed(options) => many_threads()?.block_on(distributed::run(options)),
+        Command::Pages(options) => many_threads()?.block_on(pages::run(options)),
         Command::BareIngest(options) => one_thread()?.block_on(bare::ingest(options)),
         Command::BareWorker(options) => one_thread()?.block_on(bare::worker(options)),
         Command::Receiver => one_thread()?.block_on(receiver::serve()),

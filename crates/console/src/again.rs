@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, FieldError, OptionalJsonBody, PageQuery, PathId, Problem, Query};
 use ringback_broker::Delayed;
-use ringback_core::{Account, Callback, CallbackId, Dispatch, Event, EventId, Target};
+use ringback_core::{Account, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, Target};
 use ringback_store::CallbackQuery;
 
 use crate::state::{Console, manages};
@@ -37,30 +37,54 @@ pub(crate) async fn replay(
     let account = query.take::<Account>("account")?;
     query.end()?;
     let account = caller.account_for(account)?;
-    let named = wanted.callbacks().map_err(Problem::invalid)?;
     let gone = || Problem::not_found("event");
-    let event = Arc::new(console.store.event(id, account.as_ref()).await?.ok_or_else(gone)?);
-    let callbacks = match named {
-        Some(named) => these(&console, &caller, &event, named).await?,
-        None => matching(&console, &caller, &event).await?,
+    let event = console.store.event(id, account.as_ref()).await?.ok_or_else(gone)?;
+    let Replayed { generation, deliveries } = again(&console, &caller, event, &wanted).await?;
+    let answer = EventReplayAnswer {
+        event: id.to_string(),
+        generation,
+        deliveries: deliveries.iter().map(ToString::to_string).collect(),
+        status: "accepted",
+    };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// An event that is on its way again.
+pub(crate) struct Replayed {
+    /// The number of this replay.
+    pub(crate) generation: u32,
+    /// The new deliveries.
+    pub(crate) deliveries: Vec<DeliveryId>,
+}
+
+/// Delivers an event of the caller's again.
+///
+/// # Errors
+/// 422 if it can't go to whom it is wanted to, 409 if nobody takes it.
+pub(crate) async fn again(
+    console: &Console,
+    caller: &Caller,
+    event: Event,
+    wanted: &EventReplay,
+) -> Result<Replayed, Problem> {
+    let event = Arc::new(event);
+    let callbacks = match wanted.callbacks().map_err(Problem::invalid)? {
+        Some(named) => these(console, caller, &event, named).await?,
+        None => matching(console, caller, &event).await?,
     };
     if callbacks.is_empty() {
         return Err(Problem::conflict("no enabled callback matches it"));
     }
-    let generation = console.store.count_replay(&event).await?.ok_or_else(gone)?;
+    let generation = console.store.count_replay(&event).await?;
+    let generation = generation.ok_or_else(|| Problem::not_found("event"))?;
     let targets: Vec<Target> =
         callbacks.into_iter().map(|id| Target { generation, ..Target::first(id) }).collect();
     let due = console.clock.now();
     let parts = Dispatch::to_targets(&event, &targets).map(|dispatch| Delayed { due, dispatch });
     // Among what comes back, and not before new events.
     console.broker.publish_after(parts.collect()).await?;
-    let answer = EventReplayAnswer {
-        event: id.to_string(),
-        generation,
-        deliveries: targets.iter().map(|target| target.delivery(&event).to_string()).collect(),
-        status: "accepted",
-    };
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    let deliveries = targets.iter().map(|target| target.delivery(&event)).collect();
+    Ok(Replayed { generation, deliveries })
 }
 
 /// Those that were named, each once. A callback of another account than the event's is none that it may go to, whoever
@@ -114,6 +138,7 @@ async fn matching(
     }
 }
 
-fn takes(callback: &Callback, event: &Event) -> bool {
+/// Whether an event may go to a callback at all, wanted or not.
+pub(crate) fn takes(callback: &Callback, event: &Event) -> bool {
     callback.account.as_ref().is_none_or(|account| *account == event.account)
 }

@@ -1,13 +1,15 @@
 //! API keys: for instance keys only.
 
 use axum::Json;
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::extract::{FromRef as _, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ringback_api::{Caller, FieldError, JsonBody, PageAnswer, PageQuery, PathId, Problem, Query};
-use ringback_core::ApiKeyId;
+use ringback_api::{Caller, FieldError, JsonBody, Keys, PageAnswer, PageQuery, PathId, Problem, Query};
+use ringback_core::{Account, ApiKeyId};
 use ringback_core::secret::Secret;
 use ringback_store::{ApiKey, Cursor, KeyHash, Page, Scope};
 
@@ -29,16 +31,27 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(new): JsonBody<NewApiKey>,
 ) -> Result<Response, Problem> {
+    let (text, key) = make(&console, &caller, new).await?;
+    let made = MadeApiKey { key: text.reveal().to_owned(), about: ApiKeyAnswer::of(&key) };
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+}
+
+/// Makes a key, and gives it: it is kept nowhere.
+///
+/// # Errors
+/// 403 for an account's key, 422 for what is not taken, and if it can't be kept.
+pub(crate) async fn make(
+    console: &Console,
+    caller: &Caller,
+    new: NewApiKey,
+) -> Result<(Secret, ApiKey), Problem> {
     caller.require_instance()?;
     if new.description.chars().count() > DESCRIPTION_CHARS_MAX {
         let error =
             FieldError::new("/description", format!("at most {DESCRIPTION_CHARS_MAX} characters"));
         return Err(Problem::invalid(vec![error]));
     }
-    if let Some(reserved) = new.account.as_ref().filter(|account| account.is_reserved()) {
-        let detail = format!("the account `{reserved}` is Ringback's own");
-        return Err(Problem::invalid(vec![FieldError::new("/account", detail)]));
-    }
+    refuse_reserved(new.account.as_ref())?;
     let now = console.clock.now();
     let text = Secret::new(format!("rbk_{}", URL_SAFE_NO_PAD.encode(random::<32>()?)));
     let key = ApiKey {
@@ -49,8 +62,17 @@ pub(crate) async fn create(
         created_at: now,
     };
     console.store.create_api_key(&key).await?;
-    let made = MadeApiKey { key: text.reveal().to_owned(), about: ApiKeyAnswer::of(&key) };
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+    Ok((text, key))
+}
+
+/// Refuses an account that nobody may act for.
+///
+/// # Errors
+/// 422.
+pub(crate) fn refuse_reserved(account: Option<&Account>) -> Result<(), Problem> {
+    let Some(reserved) = account.filter(|account| account.is_reserved()) else { return Ok(()) };
+    let detail = format!("the account `{reserved}` is Ringback's own");
+    Err(Problem::invalid(vec![FieldError::new("/account", detail)]))
 }
 
 /// List keys, newest first.
@@ -67,9 +89,22 @@ pub(crate) async fn list(
     caller: Caller,
     mut query: Query,
 ) -> Result<Json<PageAnswer<ApiKeyAnswer>>, Problem> {
-    caller.require_instance()?;
     let asked = PageQuery::take(&mut query)?;
     query.end()?;
+    let found = found(&console, &caller, &asked).await?;
+    Ok(Json(PageAnswer::of(found, |key| ApiKeyAnswer::of(&key))))
+}
+
+/// A page of the keys, newest first.
+///
+/// # Errors
+/// 403 for an account's key, and if they can't be read.
+pub(crate) async fn found(
+    console: &Console,
+    caller: &Caller,
+    asked: &PageQuery,
+) -> Result<Page<ApiKey>, Problem> {
+    caller.require_instance()?;
     // There are few, and all of them are in memory anyway: pages are cut here and not in the store.
     let keys = console.store.api_keys().await?;
     let place = |key: &ApiKey| Cursor { at: key.created_at, id: key.id.to_string() };
@@ -80,10 +115,13 @@ pub(crate) async fn list(
         keys.into_iter().filter(|key| asked.after.as_ref().is_none_or(|after| before(key, after)));
     let items: Vec<_> = left.by_ref().take(asked.limit).collect();
     let next = left.next().and(items.last().map(place));
-    Ok(Json(PageAnswer::of(Page { items, next }, |key| ApiKeyAnswer::of(&key))))
+    Ok(Page { items, next })
 }
 
 /// Remove a key: it opens nothing from now on.
+///
+/// Neither do sessions of the console and links to it that came by it. The last key for the whole instance stays, unless
+/// the setting `admin_key` is there to get in by.
 #[utoipa::path(
     delete, path = "/v1/api-keys/{id}", tag = "api keys",
     params(("id" = String, Path, format = "uuid")),
@@ -94,10 +132,37 @@ pub(crate) async fn remove(
     caller: Caller,
     PathId(id): PathId<ApiKeyId>,
 ) -> Result<StatusCode, Problem> {
+    take_away(&console, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a key.
+///
+/// # Errors
+/// 403 for an account's key, 404 if there is none, 409 if it [is the last one](is_the_last).
+pub(crate) async fn take_away(
+    console: &Console,
+    caller: &Caller,
+    id: ApiKeyId,
+) -> Result<(), Problem> {
     caller.require_instance()?;
-    if console.store.delete_api_key(id).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found("API key"))
+    if is_the_last(console, &console.store.api_keys().await?, id) {
+        return Err(Problem::conflict(THE_LAST));
     }
+    match console.store.delete_api_key(id).await? {
+        true => Ok(()),
+        false => Err(Problem::not_found("API key")),
+    }
+}
+
+/// Why the last key stays.
+pub(crate) const THE_LAST: &str = "it is the last key for the whole instance, and the setting admin_key is not given: \
+     nobody could manage this instance any more. Make another one first";
+
+/// Whether nobody could manage this instance without this one of its keys.
+pub(crate) fn is_the_last(console: &Console, keys: &[ApiKey], id: ApiKeyId) -> bool {
+    let mut of_instance = keys.iter().filter(|key| key.scope == Scope::Instance);
+    !Arc::<Keys>::from_ref(console).has_admin_key()
+        && of_instance.clone().any(|key| key.id == id)
+        && of_instance.all(|key| key.id == id)
 }

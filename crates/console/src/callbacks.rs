@@ -33,22 +33,36 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(settings): JsonBody<CallbackSettings>,
 ) -> Result<Response, Problem> {
+    let callback = make(&console, &caller, &settings).await?;
+    let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
+    Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
+}
+
+/// Makes a callback of the caller's account, or of the one that the settings name.
+///
+/// # Errors
+/// What is wrong with the settings; 403 if they name an account that is not the caller's.
+pub(crate) async fn make(
+    console: &Console,
+    caller: &Caller,
+    settings: &CallbackSettings,
+) -> Result<Callback, Problem> {
     let now = console.clock.now();
     let base = Base {
         id: CallbackId::from_parts(now, random()?),
-        account: settings.account_for(&caller)?,
+        account: settings.account_for(caller)?,
         state: CallbackState::Enabled,
         authorization: None,
         signing_secret: SigningSecret::from_random(random()?),
+        previous_secret: None,
         created_at: now,
         updated_at: now,
         resumed_at: None,
     };
     let rules = Rules { address_policy: &console.address_policy };
-    let callback = rules.apply(&settings, base).map_err(Problem::invalid)?;
+    let callback = rules.apply(settings, base).map_err(Problem::invalid)?;
     console.store.create_callback(&callback).await?;
-    let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
-    Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
+    Ok(callback)
 }
 
 /// List callbacks, newest first.
@@ -105,7 +119,8 @@ pub(crate) async fn replace(
     PathId(id): PathId<CallbackId>,
     JsonBody(settings): JsonBody<CallbackSettings>,
 ) -> Result<Json<SavedCallback>, Problem> {
-    update(&console, &caller, id, |_| Ok(settings.clone())).await
+    let callback = update(&console, &caller, id, |_| Ok(settings.clone())).await?;
+    Ok(Json(SavedCallback::of(&callback)))
 }
 
 /// Change some of a callback's settings: a JSON Merge Patch (RFC 7396).
@@ -124,7 +139,8 @@ pub(crate) async fn change(
     PathId(id): PathId<CallbackId>,
     JsonBody(patch): JsonBody<serde_json::Map<String, Value>>,
 ) -> Result<Json<SavedCallback>, Problem> {
-    update(&console, &caller, id, |stored| patched(stored, patch.clone())).await
+    let callback = update(&console, &caller, id, |stored| patched(stored, patch.clone())).await?;
+    Ok(Json(SavedCallback::of(&callback)))
 }
 
 /// Remove a callback.
@@ -140,10 +156,22 @@ pub(crate) async fn remove(
     caller: Caller,
     PathId(id): PathId<CallbackId>,
 ) -> Result<StatusCode, Problem> {
-    let callback = own(&console, &caller, id).await?;
+    delete(&console, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a callback, and cancels what was on its way to it.
+///
+/// # Errors
+/// 404 if the caller manages no such callback.
+pub(crate) async fn delete(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+) -> Result<(), Problem> {
+    let callback = own(console, caller, id).await?;
     if console.store.delete_callback(callback.id, console.clock.now()).await? {
-        cancel_pending(&console, callback.id, CancelReason::CallbackDeleted).await?;
-        Ok(StatusCode::NO_CONTENT)
+        cancel_pending(console, callback.id, CancelReason::CallbackDeleted).await
     } else {
         Err(unknown())
     }
@@ -182,12 +210,17 @@ fn unknown() -> Problem {
 /// How often a change is applied anew to what somebody else changed in between.
 const UPDATE_TRIES: usize = 3;
 
-async fn update(
+/// Gives a callback other settings, which are made of what is stored. One that is disabled by it has its pending
+/// deliveries cancelled.
+///
+/// # Errors
+/// What is wrong with the settings; 404 if the caller manages no such callback, 409 if others change it all the time.
+pub(crate) async fn update(
     console: &Console,
     caller: &Caller,
     id: CallbackId,
     settings_for: impl Fn(&Callback) -> Result<CallbackSettings, Problem>,
-) -> Result<Json<SavedCallback>, Problem> {
+) -> Result<Callback, Problem> {
     let rules = Rules { address_policy: &console.address_policy };
     let changed = change_stored(console, caller, id, |stored, updated_at| {
         let settings = settings_for(stored)?;
@@ -201,7 +234,7 @@ async fn update(
     if !callback.state.is_enabled() {
         cancel_pending(console, callback.id, CancelReason::CallbackDisabled).await?;
     }
-    Ok(Json(SavedCallback::of(&callback)))
+    Ok(callback)
 }
 
 /// Changes a callback, anew if somebody else changed it in between. `change` is told what is stored and when it is
@@ -276,6 +309,7 @@ pub(crate) fn base_of(stored: Callback, updated_at: Timestamp) -> Base {
         state: stored.state,
         authorization: Some(stored.authorization),
         signing_secret: stored.signing_secret,
+        previous_secret: stored.previous_secret,
         created_at: stored.created_at,
         updated_at,
         resumed_at: stored.resumed_at,

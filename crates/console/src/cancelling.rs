@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use ringback_api::{Caller, PathId, Problem, Query};
-use ringback_core::delivery::CancelReason;
-use ringback_core::{Account, CallbackId, DeliveryId, EventId};
+use ringback_core::delivery::{CancelReason, Delivery};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId};
 use ringback_store::DeliveryKey;
 
 use crate::Console;
@@ -34,16 +34,29 @@ pub(crate) async fn one(
     caller: Caller,
     PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryAnswer>, Problem> {
-    let delivery = visible(&console, &caller, id).await?;
+    let delivery = cancel(&console, &caller, id).await?;
+    Ok(Json(DeliveryAnswer::of(&delivery)))
+}
+
+/// Cancels a pending delivery, and returns it as it stands then.
+///
+/// # Errors
+/// 404 if the caller sees no such delivery, 409 if it is not pending.
+pub(crate) async fn cancel(
+    console: &Console,
+    caller: &Caller,
+    id: DeliveryId,
+) -> Result<Delivery, Problem> {
+    let delivery = visible(console, caller, id).await?;
     let key = DeliveryKey { id, created_at: delivery.created_at };
     let (reason, now) = (CancelReason::Requested, console.clock.now());
     let cancelled = console.store.cancel_delivery(key, reason, now).await?;
-    count_cancelled(&console, delivery.callback, reason, cancelled.into()).await;
-    let delivery = visible(&console, &caller, id).await?;
+    count_cancelled(console, delivery.callback, reason, cancelled.into()).await;
+    let delivery = visible(console, caller, id).await?;
     if !cancelled {
         return Err(Problem::conflict(format!("it is {} already", delivery.state.status())));
     }
-    Ok(Json(DeliveryAnswer::of(&delivery)))
+    Ok(delivery)
 }
 
 /// Cancel what is pending of an event: a scheduled one is not sent, a failed one is not tried again.
@@ -68,18 +81,27 @@ pub(crate) async fn of_event(
     let account = caller.account_for(account)?;
     let found = console.store.event(id, account.as_ref()).await?;
     let event = found.ok_or_else(|| Problem::not_found("event"))?;
+    let cancelled = cancel_pending_of(&console, &event).await?;
+    Ok(Json(EventCancelAnswer { event: id.to_string(), cancelled }))
+}
+
+/// Cancels what is pending of an event of the caller's, and says how many deliveries that were.
+///
+/// # Errors
+/// If it can't be written.
+pub(crate) async fn cancel_pending_of(console: &Console, event: &Event) -> Result<usize, Problem> {
     let (reason, now) = (CancelReason::Requested, console.clock.now());
     let mut cancelled = 0;
     loop {
-        let step = console.store.cancel_event(&event, reason, now, STEP_LEN_MAX).await?;
+        let step = console.store.cancel_event(event, reason, now, STEP_LEN_MAX).await?;
         let mut of_each = HashMap::<CallbackId, usize>::new();
         step.iter().for_each(|callback| *of_each.entry(*callback).or_default() += 1);
         for (callback, deliveries) in of_each {
-            count_cancelled(&console, callback, reason, deliveries).await;
+            count_cancelled(console, callback, reason, deliveries).await;
         }
         cancelled += step.len();
         if step.len() < STEP_LEN_MAX {
-            return Ok(Json(EventCancelAnswer { event: id.to_string(), cancelled }));
+            return Ok(cancelled);
         }
     }
 }

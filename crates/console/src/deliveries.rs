@@ -8,7 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, PageAnswer, PageQuery, PathId, Problem, Query};
-use ringback_core::delivery::{Delivery, DeliveryState};
+use ringback_core::delivery::{Attempt, Delivery, DeliveryState};
+use ringback_core::retry::AttemptNumber;
 use ringback_core::{Account, Callback, DeliveryId, Dispatch, Event, Target};
 use ringback_store::{DeliveryQuery, Scope, StatusFilter};
 
@@ -64,19 +65,43 @@ pub(crate) async fn show(
     caller: Caller,
     PathId(id): PathId<DeliveryId>,
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
-    let delivery = visible(&console, &caller, id).await?;
+    let History { delivery, event, attempts, detail } = history(&console, &caller, id).await?;
+    let attempts =
+        attempts.iter().map(|attempt| AttemptAnswer::of(attempt, event.as_ref(), detail)).collect();
+    Ok(Json(DeliveryWithAttempts { delivery: DeliveryAnswer::of(&delivery), attempts }))
+}
+
+/// A delivery, and what is known of it.
+pub(crate) struct History {
+    pub(crate) delivery: Delivery,
+    /// None: it is no longer in the history.
+    pub(crate) event: Option<Event>,
+    /// First one first.
+    pub(crate) attempts: Vec<Attempt>,
+    /// How much of them the caller may see.
+    pub(crate) detail: Detail,
+}
+
+/// A delivery that the caller may see, and what is known of it.
+///
+/// # Errors
+/// 404 if there is none.
+pub(crate) async fn history(
+    console: &Console,
+    caller: &Caller,
+    id: DeliveryId,
+) -> Result<History, Problem> {
+    let delivery = visible(console, caller, id).await?;
     let attempts = console.store.attempts(id).await?;
     let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
     let detail = match caller.scope {
         Scope::Instance => Detail::Full,
         Scope::Account(_) => {
             let callback = console.store.callback(delivery.callback).await?;
-            detail_for(&caller, callback.as_ref())
+            detail_for(caller, callback.as_ref())
         }
     };
-    let attempts =
-        attempts.iter().map(|attempt| AttemptAnswer::of(attempt, event.as_ref(), detail)).collect();
-    Ok(Json(DeliveryWithAttempts { delivery: DeliveryAnswer::of(&delivery), attempts }))
+    Ok(History { delivery, event, attempts, detail })
 }
 
 /// Make another attempt now.
@@ -93,13 +118,28 @@ pub(crate) async fn retry(
     caller: Caller,
     PathId(id): PathId<DeliveryId>,
 ) -> Result<(StatusCode, Json<RetryAnswer>), Problem> {
-    let delivery = visible(&console, &caller, id).await?;
+    let attempt = retry_now(&console, &caller, id).await?;
+    let answer =
+        RetryAnswer { delivery: id.to_string(), attempt: attempt.get(), status: "accepted" };
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// Has another attempt made now, and says which it is.
+///
+/// # Errors
+/// 404 if the caller sees no such delivery, 403 if its callback is not theirs, 409 if none can be made.
+pub(crate) async fn retry_now(
+    console: &Console,
+    caller: &Caller,
+    id: DeliveryId,
+) -> Result<AttemptNumber, Problem> {
+    let delivery = visible(console, caller, id).await?;
     if delivery.state == DeliveryState::Delivered {
         return Err(Problem::conflict("it is delivered already"));
     }
     let callback = console.store.callback(delivery.callback).await?;
     let callback = callback.ok_or_else(|| Problem::conflict("its callback was deleted"))?;
-    if !manages(&caller, &callback) {
+    if !manages(caller, &callback) {
         return Err(Problem::forbidden("its callback is not one of this key's account"));
     }
     if !callback.state.is_enabled() {
@@ -116,12 +156,7 @@ pub(crate) async fn retry(
     // The dispatch that waits on the queue makes the same attempt: the second of the two finds the first recorded.
     let dispatch = Dispatch::to_target(Arc::new(event), target).in_doubt();
     console.broker.publish(vec![dispatch]).await?;
-    let answer = RetryAnswer {
-        delivery: id.to_string(),
-        attempt: position.attempt.get(),
-        status: "accepted",
-    };
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    Ok(position.attempt)
 }
 
 /// A delivery that the caller may see.
@@ -146,10 +181,10 @@ pub(crate) fn detail_for(caller: &Caller, callback: Option<&Callback>) -> Detail
 }
 
 /// A status in a query.
-struct Status(StatusFilter);
+pub(crate) struct Status(pub(crate) StatusFilter);
 
 /// The word is no status.
-struct InvalidStatus;
+pub(crate) struct InvalidStatus;
 
 impl FromStr for Status {
     type Err = InvalidStatus;

@@ -1,10 +1,10 @@
-//! The management API: callbacks, history, retries by hand, API keys, live attempts.
+//! The management API (callbacks, history, retries by hand, API keys, live attempts) and the web console.
 //!
-//! Each part has its handlers in a module of its own (`callbacks`, `pausing`, `events`, `deliveries`, `live`,
+//! Each part has its handlers in a module of its own (`callbacks`, `pausing`, `rotation`, `events`, `deliveries`, `live`,
 //! `api_keys`); what they take and answer is in `wire`, apart from the domain. What brings deliveries to an end or
 //! makes them anew is in `cancelling`, `again` (one event), `replays` (many, as a job) and `trial` (a test event). Two
 //! tasks work on their own: `parked`, which lets go what was kept while a callback was paused, and `replaying`, which
-//! works on bulk replays.
+//! works on bulk replays. `pages` is the web console, for people.
 
 mod router;
 mod state;
@@ -14,6 +14,7 @@ mod merge_patch;
 mod operational;
 mod parked;
 mod pausing;
+mod rotation;
 
 mod deliveries;
 mod events;
@@ -29,12 +30,17 @@ mod registration;
 mod sink;
 
 mod api_keys;
+mod console_links;
+mod facts;
 
 mod accounts;
 mod event_types;
 mod reference;
 
+mod pages;
+
 mod wire;
 
+pub use facts::{Dependency, Facts, Kept};
 pub use router::{openapi, router};
 pub use state::Console;

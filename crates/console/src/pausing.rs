@@ -24,8 +24,20 @@ pub(crate) async fn pause(
     caller: Caller,
     PathId(id): PathId<CallbackId>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
-    let callback = change_stored(&console, &caller, id, paused).await?;
+    let callback = keep(&console, &caller, id).await?;
     Ok(Json(CallbackAnswer::of(&callback)))
+}
+
+/// Keeps what is to be sent to a callback.
+///
+/// # Errors
+/// 404 if the caller manages no such callback, 409 if it is disabled.
+pub(crate) async fn keep(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+) -> Result<Callback, Problem> {
+    change_stored(console, caller, id, paused).await
 }
 
 /// Resume a callback: what was kept goes out, first accepted first, as fast as its rate limit allows.
@@ -41,8 +53,20 @@ pub(crate) async fn resume(
     caller: Caller,
     PathId(id): PathId<CallbackId>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
-    let callback = change_stored(&console, &caller, id, resumed).await?;
+    let callback = let_go(&console, &caller, id).await?;
     Ok(Json(CallbackAnswer::of(&callback)))
+}
+
+/// Lets go what was kept for a callback.
+///
+/// # Errors
+/// 404 if the caller manages no such callback, 409 if it is disabled.
+pub(crate) async fn let_go(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+) -> Result<Callback, Problem> {
+    change_stored(console, caller, id, resumed).await
 }
 
 fn paused(stored: &Callback, now: Timestamp) -> Result<Option<Callback>, Problem> {

@@ -13,7 +13,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::Markup;
 use ringback_api::{KnownTypes, Types};
+use ringback_core::catalog::{EventType, Origin};
 use ringback_core::{EventName, Variables};
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +30,11 @@ pub(crate) struct Reference {
 impl Reference {
     pub(crate) fn new(types: Arc<Types>) -> Self {
         Self { types, made: Mutex::default() }
+    }
+
+    /// The types of events that are known now.
+    pub(crate) async fn types(&self) -> Arc<KnownTypes> {
+        self.types.now().await
     }
 
     /// An example of an event's variables, if its type is known.
@@ -48,6 +55,11 @@ impl Reference {
         *made = Some((known, page.clone()));
         page
     }
+}
+
+/// One type, as it stands on every page that shows it. `before` tells its anchor from other ids there.
+pub(crate) fn section(kind: &EventType, origin: Origin, before: &str) -> Markup {
+    html::section(kind, origin, before)
 }
 
 /// Where it is. A page, and no call of the API: the API's document does not name it.

@@ -36,14 +36,28 @@ pub(crate) async fn register(
     JsonBody(registration): JsonBody<Registration>,
 ) -> Result<Response, Problem> {
     let account = account(&caller, query)?;
-    let id = CallbackId::of_registration(&account);
+    put(&console, &caller, &account, &registration).await?;
+    Ok(secret(registration))
+}
+
+/// Registers where an account's notifications go, or that they go nowhere. The account is one that the caller may speak
+/// for, see [`account_of`].
+///
+/// # Errors
+/// What is wrong with the registration; 409 if others change it all the time.
+pub(crate) async fn put(
+    console: &Console,
+    caller: &Caller,
+    account: &Account,
+    registration: &Registration,
+) -> Result<(), Problem> {
+    let id = CallbackId::of_registration(account);
     if registration.disables() {
         registration.check_disabling()?;
-        disable(&console, &caller, id).await?;
+        disable(console, caller, id).await
     } else {
-        save(&console, &caller, id, &account, &registration).await?;
+        save(console, caller, id, account, registration).await
     }
-    Ok(secret(registration))
 }
 
 /// Where an account's notifications go.
@@ -68,14 +82,25 @@ pub(crate) async fn show(
 fn account(caller: &Caller, mut query: Query) -> Result<Account, Problem> {
     let named = query.take::<Account>("account")?;
     query.end()?;
-    if named.as_ref().is_some_and(Account::is_reserved) {
-        return Err(Problem::malformed("account: this one is Ringback's own"));
-    }
-    caller.account_for(named)?.ok_or_else(|| {
+    account_of(caller, named)?.ok_or_else(|| {
         Problem::malformed(
             "this is an instance key, and a registration is an account's: name it, ?account=…, or use its key",
         )
     })
+}
+
+/// The account whose registration is meant. None: the caller may speak for all, and has named none.
+///
+/// # Errors
+/// 400 if it is one that has no registration, 403 if it is another than the caller's.
+pub(crate) fn account_of(
+    caller: &Caller,
+    named: Option<Account>,
+) -> Result<Option<Account>, Problem> {
+    if named.as_ref().is_some_and(Account::is_reserved) {
+        return Err(Problem::malformed("account: this one is Ringback's own"));
+    }
+    caller.account_for(named)
 }
 
 fn secret(registration: Registration) -> Response {
@@ -124,6 +149,7 @@ fn new(console: &Console, id: CallbackId, account: &Account) -> Result<Base, Pro
         state: CallbackState::Enabled,
         authorization: None,
         signing_secret: SigningSecret::from_random(random()?),
+        previous_secret: None,
         created_at: now,
         updated_at: now,
         resumed_at: None,

@@ -26,12 +26,26 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(request): JsonBody<ReplayRequest>,
 ) -> Result<Response, Problem> {
+    let replay = begin(&console, &caller, &request).await?;
+    let location = [(header::LOCATION, format!("/v1/replays/{}", replay.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(ReplayAnswer::of(&replay))).into_response())
+}
+
+/// Begins a bulk replay.
+///
+/// # Errors
+/// 422 if what is asked for is not valid, 403 if it is about another account.
+pub(crate) async fn begin(
+    console: &Console,
+    caller: &Caller,
+    request: &ReplayRequest,
+) -> Result<Replay, Problem> {
     let now = console.clock.now();
     let (mut filter, per_second) = request.read(now).map_err(Problem::invalid)?;
     filter.account = caller.account_for(filter.account)?;
     if let Some(id) = filter.callback {
         let callback = console.store.callback(id).await?;
-        if !callback.is_some_and(|callback| manages(&caller, &callback)) {
+        if !callback.is_some_and(|callback| manages(caller, &callback)) {
             let error = FieldError::new("/filter/callback", "there is no such callback");
             return Err(Problem::invalid(vec![error]));
         }
@@ -53,8 +67,7 @@ pub(crate) async fn create(
     };
     console.store.create_replay(&replay).await?;
     console.replay_asked.notify_one();
-    let location = [(header::LOCATION, format!("/v1/replays/{}", replay.id))];
-    Ok((StatusCode::ACCEPTED, location, Json(ReplayAnswer::of(&replay))).into_response())
+    Ok(replay)
 }
 
 /// List bulk replays, newest first. An account key sees those that its account's keys asked for.
@@ -102,16 +115,36 @@ pub(crate) async fn cancel(
     caller: Caller,
     PathId(id): PathId<ReplayId>,
 ) -> Result<Json<ReplayAnswer>, Problem> {
-    visible(&console, &caller, id).await?;
+    Ok(Json(ReplayAnswer::of(&end(&console, &caller, id).await?)))
+}
+
+/// Ends a bulk replay, and returns it as it stands then.
+///
+/// # Errors
+/// 404 if the caller sees no such bulk replay, 409 if it is not running.
+pub(crate) async fn end(
+    console: &Console,
+    caller: &Caller,
+    id: ReplayId,
+) -> Result<Replay, Problem> {
+    visible(console, caller, id).await?;
     let cancelled = console.store.cancel_replay(id, console.clock.now()).await?;
-    let replay = visible(&console, &caller, id).await?;
+    let replay = visible(console, caller, id).await?;
     if !cancelled {
         return Err(Problem::conflict(format!("it is {} already", replay.status.as_str())));
     }
-    Ok(Json(ReplayAnswer::of(&replay)))
+    Ok(replay)
 }
 
-async fn visible(console: &Console, caller: &Caller, id: ReplayId) -> Result<Replay, Problem> {
+/// A bulk replay that the caller may see.
+///
+/// # Errors
+/// 404 if there is none.
+pub(crate) async fn visible(
+    console: &Console,
+    caller: &Caller,
+    id: ReplayId,
+) -> Result<Replay, Problem> {
     let found = console.store.replay(id).await?;
     let seen = found.filter(|replay| match caller.account() {
         None => true,

@@ -6,8 +6,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::{
-    Console, accounts, again, api_keys, callbacks, cancelling, deliveries, event_types, events,
-    live, pausing, reference, registration, replays, sink, trial, wire,
+    Console, accounts, again, api_keys, callbacks, cancelling, console_links, deliveries, event_types, events,
+    live, pages, pausing, reference, registration, replays, rotation, sink, trial, wire,
 };
 
 /// Serves the management API. Unknown paths are for the whole server to answer.
@@ -24,6 +24,7 @@ pub fn router(console: Console) -> Router {
         .route("/v1/callbacks/{id}/pause", post(pausing::pause))
         .route("/v1/callbacks/{id}/resume", post(pausing::resume))
         .route("/v1/callbacks/{id}/secret", get(callbacks::secret))
+        .route("/v1/callbacks/{id}/secret/rotate", post(rotation::rotate_secret))
         .route("/v1/callbacks/{id}/test", post(trial::test))
         .route("/v1/events", get(events::list))
         .route("/v1/events/{id}", get(events::show))
@@ -42,6 +43,7 @@ pub fn router(console: Console) -> Router {
         .route("/system.ashx", get(sink::take).post(sink::take))
         .route("/v1/api-keys", post(api_keys::create).get(api_keys::list))
         .route("/v1/api-keys/{id}", delete(api_keys::remove))
+        .route("/v1/console-links", post(console_links::create))
         .route("/v1/event-types", get(event_types::list))
         .route(
             "/v1/event-types/{name}",
@@ -50,6 +52,7 @@ pub fn router(console: Console) -> Router {
         .route("/v1/catalog", get(event_types::export).put(event_types::import))
         .route("/v1/accounts/{account}", get(accounts::show).put(accounts::put))
         .route(reference::PATH, get(reference::page))
+        .merge(pages::router())
         .with_state(console)
 }
 
@@ -75,6 +78,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         pausing::pause,
         pausing::resume,
         callbacks::secret,
+        rotation::rotate_secret,
         trial::test,
         events::list,
         events::show,
@@ -96,6 +100,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         api_keys::create,
         api_keys::list,
         api_keys::remove,
+        console_links::create,
         event_types::list,
         event_types::show,
         event_types::put,

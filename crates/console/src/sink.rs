@@ -20,7 +20,7 @@ use ringback_api::{Caller, PageAnswer, PageQuery, Problem, Query, read_body};
 use ringback_core::secret::Secret;
 use ringback_core::signature::TOLERANCE;
 use ringback_core::{Account, Callback, CallbackId, LoggedRequestId, Timestamp};
-use ringback_store::{LoggedRequest, LoggedRequestQuery};
+use ringback_store::{LoggedRequest, LoggedRequestQuery, Page};
 use tokio::sync::Semaphore;
 
 use self::senders::Senders;
@@ -115,9 +115,22 @@ pub(crate) async fn logged(
     let account = query.take::<Account>("account")?;
     let page = PageQuery::take(&mut query)?;
     query.end()?;
-    let wanted = LoggedRequestQuery { account: caller.account_for(account)? };
-    let found = console.store.logged_requests(&wanted, page.limit, page.after.as_ref()).await?;
+    let found = found(&console, &caller, account, &page).await?;
     Ok(Json(PageAnswer::of(found, LoggedRequestAnswer::of)))
+}
+
+/// A page of what the log callback was sent.
+///
+/// # Errors
+/// 403 for another account than the caller's, and if it can't be read.
+pub(crate) async fn found(
+    console: &Console,
+    caller: &Caller,
+    account: Option<Account>,
+    page: &PageQuery,
+) -> Result<Page<LoggedRequest>, Problem> {
+    let wanted = LoggedRequestQuery { account: caller.account_for(account)? };
+    Ok(console.store.logged_requests(&wanted, page.limit, page.after.as_ref()).await?)
 }
 
 /// Text, whatever it looks like: what was sent must not become a page or a script of ours.
@@ -203,7 +216,11 @@ async fn sender(
     }
     let time = Timestamp::from_ms(time.saturating_mul(1_000));
     let found = console.sink.senders.find(&*console.store, &*console.clock, callback).await?;
-    Ok(found.filter(|callback| callback.signing_secret.signed(webhook_id, time, body, signature)))
+    Ok(found.filter(|callback| {
+        // Not by the time that the request says: whoever got hold of a secret that has ended could say any.
+        let mut secrets = callback.signing_secrets_at(now);
+        secrets.any(|secret| secret.signed(webhook_id, time, body, signature))
+    }))
 }
 
 /// The headers, those masked that are likely to hold a secret.

@@ -12,6 +12,8 @@ use ringback_runtime::Clock;
 use ringback_store::Store;
 use tokio::sync::Notify;
 
+use crate::facts::Facts;
+use crate::pages::{KnownCallbacks, KnownTraffic};
 use crate::reference::Reference;
 use crate::sink::Sink;
 
@@ -27,6 +29,10 @@ pub struct Console {
     pub(crate) replay_asked: Arc<Notify>,
     pub(crate) reference: Arc<Reference>,
     pub(crate) metrics: Metrics,
+    pub(crate) known: Arc<KnownCallbacks>,
+    pub(crate) traffic: Arc<KnownTraffic>,
+    /// None: the process says nothing of itself.
+    pub(crate) facts: Option<Arc<Facts>>,
     keys: Arc<Keys>,
 }
 
@@ -44,13 +50,33 @@ impl Console {
         let reference = Arc::new(Reference::new(Types::new(Arc::clone(&store))));
         let replay_asked = Arc::default();
         let metrics = Metrics::default();
-        Self { reference, store, broker, clock, address_policy, sink, replay_asked, metrics, keys }
+        let known = Arc::new(KnownCallbacks::new(Arc::clone(&store)));
+        Self {
+            known,
+            traffic: Arc::default(),
+            reference,
+            store,
+            broker,
+            clock,
+            address_policy,
+            sink,
+            replay_asked,
+            metrics,
+            facts: None,
+            keys,
+        }
     }
 
     /// The same, which counts here.
     #[must_use]
     pub fn counting(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The same, which shows these facts to administrators.
+    #[must_use]
+    pub fn knowing(self, facts: Facts) -> Self {
+        Self { facts: Some(Arc::new(facts)), ..self }
     }
 }
 

@@ -27,6 +27,16 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// The history is looked at so often: a process that watches is known to the others only after a moment.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What came of a test event.
+pub(crate) struct Tried {
+    /// As it was sent.
+    pub(crate) event: Arc<Event>,
+    /// On its way to the callback.
+    pub(crate) delivery: DeliveryId,
+    /// How the delivery stood in the end, with its attempt if there was one in time; none: nothing is known of it yet.
+    pub(crate) seen: Option<(Delivery, Option<Attempt>)>,
+}
+
 /// Send a test event to this callback alone, whatever its filter, and wait for what comes of it.
 ///
 /// Variables that are not given are the examples of the event's type, if it is known. It goes the way of every event, and
@@ -48,19 +58,8 @@ pub(crate) async fn test(
     PathId(id): PathId<CallbackId>,
     OptionalJsonBody(wanted): OptionalJsonBody<TestEvent>,
 ) -> Result<(StatusCode, Json<TestAnswer>), Problem> {
-    let callback = own(&console, &caller, id).await?;
-    if let CallbackState::Disabled(_) = callback.state {
-        return Err(Problem::conflict("it is disabled: enable it first"));
-    }
-    let event = Arc::new(event(&console, &callback, &wanted).await?);
-    let target = Target { generation: Target::TRIAL, ..Target::first(callback.id) };
-    let delivery = target.delivery(&event);
-    // Before it is sent: what comes of it may be there sooner than this goes on.
-    let live = console.store.live_attempts();
-    console.broker.publish(vec![Dispatch::to_target(event.clone(), target)]).await?;
-    let until = console.clock.now() + callback.timeout + MARGIN;
-    let result = wait(&console, delivery, live, until).await?;
-    let (delivery_now, attempt) = result.unzip();
+    let Tried { event, delivery, seen } = try_out(&console, &caller, id, &wanted).await?;
+    let (delivery_now, attempt) = seen.unzip();
     let attempt = attempt.flatten();
     let (status, waits_for) = match delivery_now.map(|delivery| delivery.state) {
         Some(DeliveryState::Pending { waits, .. }) => ("pending", waits.map(|it| it.as_str())),
@@ -76,6 +75,31 @@ pub(crate) async fn test(
         attempt: attempt.map(|attempt| AttemptAnswer::of(&attempt, Some(&event), Detail::Full)),
     };
     Ok((code, Json(answer)))
+}
+
+/// Sends a test event to one callback, and waits for what comes of it.
+///
+/// # Errors
+/// 404 if the caller manages no such callback, 409 if it is disabled, 422 for a name that is none.
+pub(crate) async fn try_out(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+    wanted: &TestEvent,
+) -> Result<Tried, Problem> {
+    let callback = own(console, caller, id).await?;
+    if let CallbackState::Disabled(_) = callback.state {
+        return Err(Problem::conflict("it is disabled: enable it first"));
+    }
+    let event = Arc::new(event(console, &callback, wanted).await?);
+    let target = Target { generation: Target::TRIAL, ..Target::first(callback.id) };
+    let delivery = target.delivery(&event);
+    // Before it is sent: what comes of it may be there sooner than this goes on.
+    let live = console.store.live_attempts();
+    console.broker.publish(vec![Dispatch::to_target(event.clone(), target)]).await?;
+    let until = console.clock.now() + callback.timeout + MARGIN;
+    let seen = wait(console, delivery, live, until).await?;
+    Ok(Tried { event, delivery, seen })
 }
 
 async fn event(

@@ -94,6 +94,18 @@ impl AddressPolicy {
         Self { own, ..self }
     }
 
+    /// Where people reach this instance, if that is known.
+    #[must_use]
+    pub fn own(&self) -> Option<&PublicUrl> {
+        self.own.as_ref()
+    }
+
+    /// The networks whose special-use addresses are allowed.
+    #[must_use]
+    pub fn allowed(&self) -> &[IpNet] {
+        &self.allowed
+    }
+
     /// Whether a request to this URL goes to this instance's own log or echo callback.
     #[must_use]
     pub fn is_own_sink(&self, url: &Url) -> bool {

@@ -7,7 +7,7 @@ use crate::filter::EventFilter;
 use crate::rate::RateLimit;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
-use crate::signature::SigningSecret;
+use crate::signature::{PreviousSecret, SigningSecret};
 use crate::template::UrlTemplate;
 use crate::{Account, CallbackId, Timestamp};
 
@@ -46,12 +46,41 @@ pub struct Callback {
     pub circuit: CircuitPolicy,
     /// Signs every request (Standard Webhooks).
     pub signing_secret: SigningSecret,
+    /// Signs every request as well, until its time.
+    pub previous_secret: Option<PreviousSecret>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was last resumed after a pause: what was kept meanwhile is let go since.
     pub resumed_at: Option<Timestamp>,
+}
+
+impl Callback {
+    /// The value of `webhook-signature` for a request that is made at `time`: by the secret, and by the one before as long
+    /// as it counts, separated by a space.
+    ///
+    /// # Source
+    /// The Standard Webhooks specification, "Signature scheme": several signatures are for secrets that change.
+    #[must_use]
+    pub fn sign(&self, webhook_id: &str, time: Timestamp, body: &[u8]) -> String {
+        let mut signature = self.signing_secret.sign(webhook_id, time, body);
+        if let Some(previous) = self.previous_secret_at(time) {
+            signature.push(' ');
+            signature.push_str(&previous.sign(webhook_id, time, body));
+        }
+        signature
+    }
+
+    /// The secrets that count at `now`: the one, and the one before until it ends.
+    pub fn signing_secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        [Some(&self.signing_secret), self.previous_secret_at(now)].into_iter().flatten()
+    }
+
+    fn previous_secret_at(&self, now: Timestamp) -> Option<&SigningSecret> {
+        let previous = self.previous_secret.as_ref()?;
+        (now < previous.until).then_some(&previous.secret)
+    }
 }
 
 /// How long an attempt may take unless the callback says otherwise.
@@ -317,8 +346,59 @@ impl Headers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::signature::tests::accepted;
+
+    /// A callback like most, which signs with secrets of the byte 7.
+    pub(crate) fn callback() -> Callback {
+        Callback {
+            id: CallbackId::from_parts(Timestamp::EPOCH, [2; 10]),
+            description: String::new(),
+            url: "https://example.com/".parse().expect("a URL"),
+            method: Method::Post,
+            format: Format::Form,
+            authorization: Authorization::None,
+            headers: Headers::default(),
+            state: CallbackState::Enabled,
+            account: None,
+            events: EventFilter::all(),
+            retry: RetryPolicy::default(),
+            timeout: TIMEOUT_DEFAULT,
+            max_in_flight: MAX_IN_FLIGHT_DEFAULT,
+            rate_limit: None,
+            circuit: CircuitPolicy::default(),
+            signing_secret: SigningSecret::from_random([7; 32]),
+            previous_secret: None,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+            resumed_at: None,
+        }
+    }
+
+    #[test]
+    fn public_library_accepts_the_secret_before_until_it_ends_and_the_new_one_always() {
+        let [new, old, other] = [7, 8, 9].map(|byte| SigningSecret::from_random([byte; 32]));
+        // Now, because the library refuses what is older than five minutes.
+        let now = Timestamp::from_ms(jiff::Timestamp::now().as_millisecond());
+        let rotated = |until| {
+            let previous_secret = Some(PreviousSecret { secret: old.clone(), until });
+            Callback { previous_secret, ..callback() }
+        };
+        let millisecond = Duration::from_millis(1);
+        for (callback, old_counts) in
+            [(rotated(now + millisecond), true), (rotated(now), false), (callback(), false)]
+        {
+            let header = callback.sign("msg_1", now, b"body");
+            let accepts = |secret| accepted(secret, "msg_1", now, b"body", &header);
+            assert_eq!((accepts(&new), accepts(&old), accepts(&other)), (true, old_counts, false));
+            assert_eq!(header.split(' ').count(), 1 + usize::from(old_counts), "{header}");
+            assert!(header.starts_with(&new.sign("msg_1", now, b"body")), "the new one first");
+
+            let counts: Vec<_> = callback.signing_secrets_at(now).collect();
+            assert_eq!(counts, if old_counts { vec![&new, &old] } else { vec![&new] });
+        }
+    }
 
     #[test]
     fn basic_is_encoded_and_a_callback_key_is_not() {

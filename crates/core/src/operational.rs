@@ -313,31 +313,8 @@ mod tests {
 
     /// A callback of this account or of none.
     fn callback(of: Option<&str>) -> Callback {
-        use crate::callback::{
-            Authorization, CallbackState, CircuitPolicy, Format, Headers, MAX_IN_FLIGHT_DEFAULT,
-            Method, TIMEOUT_DEFAULT,
-        };
-        Callback {
-            id: CallbackId::from_parts(Timestamp::EPOCH, [2; 10]),
-            description: String::new(),
-            url: "https://example.com/".parse().expect("a URL"),
-            method: Method::Post,
-            format: Format::Form,
-            authorization: Authorization::None,
-            headers: Headers::default(),
-            state: CallbackState::Enabled,
-            account: of.map(|name| name.parse().expect("an account")),
-            events: crate::filter::EventFilter::all(),
-            retry: crate::retry::RetryPolicy::default(),
-            timeout: TIMEOUT_DEFAULT,
-            max_in_flight: MAX_IN_FLIGHT_DEFAULT,
-            rate_limit: None,
-            circuit: CircuitPolicy::default(),
-            signing_secret: crate::signature::SigningSecret::from_random([7; 32]),
-            created_at: Timestamp::EPOCH,
-            updated_at: Timestamp::EPOCH,
-            resumed_at: None,
-        }
+        let account = of.map(|name| name.parse().expect("an account"));
+        Callback { account, ..crate::callback::tests::callback() }
     }
 
     #[test]

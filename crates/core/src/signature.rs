@@ -17,6 +17,15 @@ use crate::secret::Secret;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
+/// The secret before the one that counts. It signs too for a while, so that receivers can change over at leisure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: SigningSecret,
+    /// From then on it does not count any more.
+    pub until: Timestamp,
+}
+
 /// The text is no signing secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a signing secret is whsec_ followed by 24 to 64 bytes in base64")]
@@ -103,7 +112,7 @@ impl fmt::Debug for SigningSecret {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use standardwebhooks::{
         HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook,
     };
@@ -122,7 +131,7 @@ mod tests {
     }
 
     /// What a receiver that uses the public library says to a request.
-    fn accepted(
+    pub(crate) fn accepted(
         secret: &SigningSecret,
         id: &str,
         time: Timestamp,

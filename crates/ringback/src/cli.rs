@@ -7,6 +7,7 @@ mod args;
 mod callbacks;
 mod catalog;
 mod client;
+mod console_link;
 mod deliveries;
 mod events;
 mod failure;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Accounts(Call<accounts::Accounts>),
     /// Make, see and remove API keys
     ApiKeys(Call<api_keys::ApiKeys>),
+    /// Make a link that opens the console once, without an API key
+    ConsoleLink(Call<console_link::ConsoleLink>),
 }
 
 /// A command's own arguments, and those that say which server it talks to.
@@ -151,6 +154,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Catalog(call) => catalog::run(call.own, &call.connection.open()?).await,
         Command::Accounts(call) => accounts::run(call.own, &call.connection.open()?).await,
         Command::ApiKeys(call) => api_keys::run(call.own, &call.connection.open()?).await,
+        Command::ConsoleLink(call) => {
+            console_link::run(call.own, &call.connection.open()?).await
+        }
     }
 }
 

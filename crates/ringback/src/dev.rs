@@ -29,11 +29,13 @@ pub(crate) async fn run(given: Given) -> Result<(), Failure> {
     let settings = Settings { admin_key: Some(key.clone()), ..settings };
     let data_dir = settings.data_dir.display().to_string();
     let listening = Process::open(Role::All, settings).await?.listen().await?;
-    print(&welcome(listening.address(), &key, &data_dir));
+    let link = listening.console().link_for(&key).await;
+    let link = link.map_err(|problem| Failure::Other(anyhow::anyhow!("{}", problem.detail())))?;
+    print(&welcome(listening.address(), &key, &link, &data_dir));
     listening.with(receiver()).run(process::stop_signal()).await
 }
 
-fn welcome(address: SocketAddr, key: &Secret, data_dir: &str) -> String {
+fn welcome(address: SocketAddr, key: &Secret, link: &str, data_dir: &str) -> String {
     let url = format!("http://{}", reachable(address));
     let key = key.reveal();
     let curl = |path: &str, body: &str| {
@@ -53,6 +55,8 @@ fn welcome(address: SocketAddr, key: &Secret, data_dir: &str) -> String {
     );
     format!(
         "\nRingback runs at {url} and keeps its data in {data_dir}. Ctrl-C stops it; nothing is lost.\n\n\
+         The console: {url}{link}\n\
+         (opens it once, within an hour; another such link: ringback console-link)\n\n\
          Admin API key: {key}\n\n\
          Paste these into another terminal.\n\n\
          1. A callback for the events of account acme. It points at /dev/receiver, which prints here what it gets:\n\n\

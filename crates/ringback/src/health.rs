@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use ringback_core::Timestamp;
 use ringback_worker::Ports;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -43,6 +44,37 @@ pub(crate) struct Findings {
     pub(crate) idempotency: Result<(), String>,
 }
 
+/// What was found last, and since when that is so.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    pub(crate) findings: Findings,
+    /// Of broker, store and idempotency.
+    pub(crate) since: [Timestamp; 3],
+}
+
+impl Standing {
+    /// What was found at this moment, after what was before it.
+    fn after(before: Option<&Self>, findings: Findings, now: Timestamp) -> Self {
+        let mut since = [now; 3];
+        if let Some(before) = before {
+            let (is_up, was_up) = (findings.are_up(), before.findings.are_up());
+            for (index, since) in since.iter_mut().enumerate() {
+                if is_up[index] == was_up[index] {
+                    *since = before.since[index];
+                }
+            }
+        }
+        Self { findings, since }
+    }
+}
+
+impl Findings {
+    /// Whether broker, store and idempotency are.
+    fn are_up(&self) -> [bool; 3] {
+        [self.broker.is_ok(), self.store.is_ok(), self.idempotency.is_ok()]
+    }
+}
+
 pub(crate) fn router(checkup: Arc<Checkup>) -> Router {
     Router::new()
         .route("/healthz", get(health))
@@ -57,6 +89,7 @@ pub(crate) struct Checkup {
     role: Role,
     ports: Ports,
     last: Mutex<Option<(Instant, Findings)>>,
+    standing: std::sync::Mutex<Option<Standing>>,
     scrapes: Scrapes,
 }
 
@@ -123,7 +156,8 @@ async fn metrics(State(checkup): State<Arc<Checkup>>) -> Response {
 impl Checkup {
     pub(crate) fn new(role: Role, ports: Ports) -> Arc<Self> {
         let scrapes = Scrapes::of(ports.metrics.clone());
-        Arc::new(Self { role, ports, last: Mutex::default(), scrapes })
+        let standing = std::sync::Mutex::default();
+        Arc::new(Self { role, ports, last: Mutex::default(), standing, scrapes })
     }
 
     /// What a look at the ports finds, or found a moment ago.
@@ -142,7 +176,15 @@ impl Checkup {
         );
         let findings = Findings { broker, store, idempotency };
         *last = Some((Instant::now(), findings.clone()));
+        let mut standing = self.standing.lock().expect("nobody panics holding it");
+        let now = self.ports.clock.now();
+        *standing = Some(Standing::after(standing.as_ref(), findings.clone(), now));
         findings
+    }
+
+    /// What the last look found, without another one: the sampler looks every few seconds.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.standing.lock().expect("nobody panics holding it").clone()
     }
 }
 
@@ -179,4 +221,22 @@ async fn verdict<E: std::error::Error>(
         return Err(format!("no answer within {ANSWER_WITHIN:?}"));
     };
     checked.map_err(|error| ringback_runtime::with_causes(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_when_is_told_of_each_by_itself_and_changes_when_it_goes_and_comes() {
+        let at = Timestamp::from_ms;
+        let up = Findings { broker: Ok(()), store: Ok(()), idempotency: Ok(()) };
+        let away = |why: &str| Findings { broker: Err(why.to_owned()), ..up.clone() };
+        let first = Standing::after(None, up.clone(), at(1));
+        let second = Standing::after(Some(&first), away("refused"), at(2));
+        assert_eq!(second.since, [at(2), at(1), at(1)]);
+        let third = Standing::after(Some(&second), away("silent"), at(3));
+        assert_eq!(third.since, [at(2), at(1), at(1)], "it is away as before");
+        assert_eq!(Standing::after(Some(&third), up, at(4)).since, [at(4), at(1), at(1)]);
+    }
 }

@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod document;
 mod exit;
+mod facts;
 mod health;
 mod housekeeping;
 mod http;

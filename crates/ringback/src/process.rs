@@ -29,7 +29,7 @@ use crate::parts::Parts;
 use crate::sampler::{Asks, Sampler};
 use crate::settings::Settings;
 use crate::traces::Exporter;
-use crate::{health, housekeeping, http};
+use crate::{facts, health, housekeeping, http};
 
 /// How long stopping may take in all.
 const GRACE: Duration = Duration::from_secs(30);
@@ -227,7 +227,7 @@ impl Process {
         Arc::new(ingest.traced_by(self.tracer.clone()))
     }
 
-    fn console(&self) -> Console {
+    fn console(&self, listens_at: SocketAddr) -> Console {
         let ports = self.ports();
         Console::new(
             ports.store.clone(),
@@ -237,6 +237,7 @@ impl Process {
             self.keys.clone(),
         )
         .counting(ports.metrics.clone())
+        .knowing(facts::of(&self.settings, listens_at, self.checkup.clone()))
     }
 
     /// Starts what this role does besides answering requests.
@@ -291,6 +292,11 @@ impl Listening {
         self.address
     }
 
+    /// What its API works with.
+    pub(crate) fn console(&self) -> Console {
+        self.process.console(self.address)
+    }
+
     /// Serves these routes besides the API.
     pub(crate) fn with(mut self, extra: Router) -> Self {
         self.extra = self.extra.merge(extra);
@@ -317,7 +323,7 @@ impl Listening {
             stopping: stopping.clone(),
             needed: Arc::new(RequestOnDrop(unneeded)),
         };
-        let (ingest, console) = (process.ingest(), process.console());
+        let (ingest, console) = (process.ingest(), process.console(address));
         let router = process.router(&ingest, &console).merge(extra);
         start
             .task("http", |stop| http::serve(listener, ringback_api::with_fallbacks(router), stop));

@@ -28,6 +28,9 @@ pub trait Participant: Send + 'static {
     ///
     /// [`gather`]: Self::gather
     fn settle(&mut self, committed: Result<(), &Error>);
+
+    /// The writer is asked to stop: what was to wait for later is to be gathered from now on.
+    fn close(&mut self) {}
 }
 
 /// The order in which batches are gathered. Work handed in first is durable first if it has the higher rank: it is
@@ -96,6 +99,9 @@ impl Database {
                 () = shutdown.requested() => break,
             }
             self.commit(&mut participants).await?;
+        }
+        for (_, participant) in &mut participants {
+            participant.close();
         }
         // A failure ends it too: what is kept for another try would keep a full disk's process from ever stopping.
         while self.commit(&mut participants).await? == Commit::Done {}

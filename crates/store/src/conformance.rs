@@ -11,6 +11,9 @@ mod parked;
 mod replays;
 mod retention;
 mod samples;
+mod searches;
+mod sessions;
+mod traffic;
 
 use std::sync::Arc;
 
@@ -27,6 +30,9 @@ pub use logged_requests::*;
 pub use parked::*;
 pub use replays::*;
 pub use retention::*;
+pub use searches::*;
+pub use sessions::*;
+pub use traffic::*;
 
 /// An adapter with a database of its own.
 #[async_trait]
@@ -102,6 +108,18 @@ macro_rules! store_conformance {
             last_logged_requests_of_each_account_are_kept,
             retention_deletes_old_logged_requests,
             retention_deletes_bulk_replays_that_ended,
+            event_is_found_by_what_a_variable_holds,
+            search_goes_on_page_by_page,
+            search_looks_at_so_many_events_at_once,
+            deliveries_are_counted_up_to_a_limit,
+            oldest_pending_delivery_says_since_when,
+            what_is_ahead_comes_by_its_next_attempt,
+            session_is_good_until_it_expires_or_ends,
+            expired_sessions_and_links_are_forgotten,
+            console_link_is_redeemed_once,
+            traffic_adds_up_by_callback_account_and_step,
+            what_was_not_tried_is_no_traffic,
+            retention_deletes_old_traffic,
             ready_store_says_so,
         }
     };

@@ -19,8 +19,12 @@ mod query;
 mod replay;
 mod rows;
 mod seal;
+mod search;
+mod sessions;
 mod sql;
 pub mod sqlite;
+mod tally;
+mod traffic;
 pub mod transfer;
 mod writes;
 
@@ -33,8 +37,10 @@ pub use port::{
     OVERDUE_AFTER, OVERDUE_MAX, Parked, Recorded, RecordedState, Revision, Store,
 };
 pub use query::{
-    CallbackQuery, Cursor, DeliveryQuery, EventQuery, InvalidCursor, LoggedRequestQuery, Page,
-    StatusFilter,
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, EventSearch, EventsFound, InvalidCursor,
+    LOOKED_MAX, LoggedRequestQuery, Page, StatusFilter, VariableIs,
 };
 pub use replay::{Replay, ReplayFilter, ReplayStatus, Replayable, Replays};
 pub use seal::{InvalidMasterKey, MasterKey};
+pub use sessions::{Pass, Sessions};
+pub use traffic::{Step, Traffic, TrafficOf, TrafficStore};

@@ -32,6 +32,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "backlog",
         sql: include_str!("../migrations/sqlite/0004_backlog.sql"),
     },
+    Migration {
+        version: 5,
+        name: "console",
+        sql: include_str!("../migrations/sqlite/0005_console.sql"),
+    },
 ];
 
 /// All steps of a PostgreSQL database, first one first.
@@ -50,6 +55,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 3,
         name: "backlog",
         sql: include_str!("../migrations/postgres/0003_backlog.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "console",
+        sql: include_str!("../migrations/postgres/0004_console.sql"),
     },
 ];
 

@@ -12,18 +12,20 @@ use tokio::sync::{broadcast, watch};
 
 use crate::catalog::CatalogStore;
 use crate::replay::Replays;
+use crate::sessions::Sessions;
+use crate::traffic::TrafficStore;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
-    LoggedRequestQuery, Page,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound,
+    LoggedRequest, LoggedRequestQuery, Page,
 };
 
 /// How many requests to the log callback are kept of each account.
 pub const LOGGED_REQUESTS_KEPT: u32 = 1_000;
 
-/// Configuration and history. What belongs to delivering again has a trait of its own: [`Replays`]; so has the catalog:
-/// [`CatalogStore`].
+/// Configuration and history. What belongs to delivering again has a trait of its own: [`Replays`]; so have the catalog:
+/// [`CatalogStore`], who is signed in to the console: [`Sessions`], and what charts are made of: [`TrafficStore`].
 #[async_trait]
-pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
+pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync + 'static {
     // Configuration: rare writes, each durable when it returns.
 
     /// Adds a callback.
@@ -226,6 +228,18 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
         after: Option<&Cursor>,
     ) -> Result<Page<Event>, Error>;
 
+    /// Events of a name or with a variable, last accepted first. Nothing finds them but looking, so it looks at no more than
+    /// [`LOOKED_MAX`](crate::LOOKED_MAX) events, and says where to go on.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn search_events(
+        &self,
+        search: &EventSearch,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<EventsFound, Error>;
+
     /// One delivery.
     ///
     /// # Errors
@@ -243,6 +257,26 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
         after: Option<&Cursor>,
     ) -> Result<Page<Delivery>, Error>;
 
+    /// How many deliveries there are, counted up to `max`.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn count_deliveries(&self, query: &DeliveryQuery, max: u32) -> Result<u64, Error>;
+
+    /// When the event of the oldest pending delivery was accepted: of this account, or if none is given of all. None:
+    /// nothing is pending.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be read.
+    async fn oldest_pending(&self, account: Option<&Account>) -> Result<Option<Timestamp>, Error>;
+
+    /// A callback's pending deliveries, next attempt first: at most `limit`. Those that are kept while it is paused are among
+    /// them.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn ahead(&self, callback: CallbackId, limit: usize) -> Result<Vec<Delivery>, Error>;
+
     /// The attempts of a delivery, first one first.
     ///
     /// # Errors
@@ -255,7 +289,8 @@ pub trait Store: CatalogStore + Replays + Send + Sync + 'static {
     /// Deletes events accepted before a moment, with their deliveries and attempts, except events with a pending
     /// delivery: at most about `limit` events, in one short transaction. Returns how many, as far as that is known
     /// without counting; 0: nothing is left to delete. A store that keeps history by the day keeps it to the day's end.
-    /// What else is of that time goes when no event is left to: requests to the log callback, and bulk replays that ended.
+    /// What else is of that time goes when no event is left to: requests to the log callback, bulk replays that ended,
+    /// and steps of traffic.
     ///
     /// # Errors
     /// [`Error`] if it can't be written.

@@ -19,10 +19,12 @@ mod partitions;
 mod recorder;
 mod replays;
 mod retention;
+mod sessions;
 mod settings;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transfer;
 mod values;
 
@@ -44,10 +46,11 @@ use crate::port::{
     Backlog, CallbackChange, DeliveryKey, HistoryRecord, LiveAttempt, Parked, Recorded, Revision,
     Store,
 };
+use crate::tally::Tally;
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
-    LoggedRequestQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound,
+    LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use connection::Database;
@@ -68,6 +71,7 @@ pub struct PostgresStore {
     configuration: Configuration,
     recorder: Recorder,
     live: Arc<Live>,
+    tally: Arc<Tally>,
     writes: Writes,
     /// Taken by [`run`](Self::run).
     work: Mutex<Option<Work>>,
@@ -109,6 +113,7 @@ impl PostgresStore {
             configuration,
             recorder,
             live: Arc::new(live),
+            tally: Arc::default(),
             writes: Writes::default(),
             work: Mutex::new(Some(Work { waiting, live: live_work })),
         }))
@@ -126,10 +131,15 @@ impl PostgresStore {
         let work = self.work.lock().expect("nobody panics holding it").take();
         let Work { waiting, live: live_work } = work.expect("it runs once");
         let writers = (0..self.settings.recorders.get()).map(|_| {
-            let (database, live) = (self.database.clone(), Arc::clone(&self.live));
-            Writer::new(waiting.clone(), database, live).run(shutdown.clone())
+            let (live, tally) = (Arc::clone(&self.live), Arc::clone(&self.tally));
+            let writer = Writer::new(waiting.clone(), self.database.clone(), live, tally);
+            writer.run(shutdown.clone())
         });
-        let writers = join_all(writers);
+        let (writers, recorded) = (join_all(writers), Shutdown::new());
+        let writers = async {
+            writers.await;
+            recorded.request();
+        };
         // Its receiver is the writers': gone when they are, so that who hands in more is told.
         drop(waiting);
         tokio::join!(
@@ -137,6 +147,7 @@ impl PostgresStore {
             Box::pin(listener::run(&self.database, &self.configuration, &self.live, &shutdown)),
             Box::pin(self.live.run(live_work, &self.database, &shutdown)),
             Box::pin(self.make_partitions(&shutdown)),
+            Box::pin(traffic::run(&self.tally, &self.database, &*self.clock, &recorded)),
         );
         Ok(())
     }
@@ -298,6 +309,15 @@ impl Store for PostgresStore {
         history::events(&self.database, query, limit, after).await
     }
 
+    async fn search_events(
+        &self,
+        search: &EventSearch,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<EventsFound, Error> {
+        history::search_events(&self.database, search, limit, after).await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error> {
         history::delivery(&self.database, id).await
     }
@@ -309,6 +329,18 @@ impl Store for PostgresStore {
         after: Option<&Cursor>,
     ) -> Result<Page<Delivery>, Error> {
         history::deliveries(&self.database, query, limit, after).await
+    }
+
+    async fn count_deliveries(&self, query: &DeliveryQuery, max: u32) -> Result<u64, Error> {
+        history::count_deliveries(&self.database, query, max).await
+    }
+
+    async fn oldest_pending(&self, account: Option<&Account>) -> Result<Option<Timestamp>, Error> {
+        history::oldest_pending(&self.database, account).await
+    }
+
+    async fn ahead(&self, callback: CallbackId, limit: usize) -> Result<Vec<Delivery>, Error> {
+        history::ahead(&self.database, callback, limit).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ringback_core::{Account, CallbackId, EventId, EventName, Timestamp};
+use ringback_core::{Account, CallbackId, Event, EventId, EventName, Timestamp};
 
 /// One page of a list, newest first, and where the next one begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +87,45 @@ pub struct EventQuery {
     pub since: Option<Timestamp>,
     /// Accepted before this moment.
     pub until: Option<Timestamp>,
+}
+
+/// Which events, found by looking at them: [`Store::search_events`](crate::Store::search_events).
+#[derive(Clone, Debug, Default)]
+pub struct EventSearch {
+    /// Those of this account only.
+    pub account: Option<Account>,
+    /// Those of this name only.
+    pub name: Option<EventName>,
+    /// Those with this variable only.
+    pub variable: Option<VariableIs>,
+    /// Accepted at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Accepted before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// A variable, and what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableIs {
+    /// Its name.
+    pub name: String,
+    /// Its JSON text to the letter (`178`, `true`, `{"a":1}`), or the text that it holds if it is a string.
+    pub value: String,
+}
+
+/// How many events a search looks at before it says how far it came.
+pub const LOOKED_MAX: u32 = 20_000;
+
+/// What a search has found, last accepted first, and where it goes on.
+#[derive(Clone, Debug)]
+pub struct EventsFound {
+    /// At most as many as were asked for. There may be none, and more further back.
+    pub events: Vec<Event>,
+    /// None: it has looked at all there are.
+    pub next: Option<Cursor>,
+    /// Set if it stopped because it had looked at [`LOOKED_MAX`] events: it has looked at those accepted at this moment or
+    /// later.
+    pub looked_back_to: Option<Timestamp>,
 }
 
 /// Which deliveries.

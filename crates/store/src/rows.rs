@@ -10,6 +10,8 @@ mod history;
 mod json;
 mod logged_request;
 mod replays;
+mod sessions;
+mod traffic;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +24,7 @@ use uuid::fmt::Hyphenated;
 use crate::Error;
 
 pub(crate) use backlog::backlog;
-pub(crate) use configuration::{AUTHORIZATION, SIGNING_SECRET, place};
+pub(crate) use configuration::{AUTHORIZATION, PREVIOUS_SECRET, SIGNING_SECRET, place};
 pub(crate) use configuration::{api_key, bind_api_key, bind_callback, callback, deleted_callback};
 pub(crate) use history::{
     attempt, bind_attempt, bind_delivery, bind_event, callback_of_delivery, delivery, event,
@@ -30,6 +32,8 @@ pub(crate) use history::{
 };
 pub(crate) use logged_request::{bind_logged_request, logged_request};
 pub(crate) use replays::{bind_replay, bind_replay_progress, replay};
+pub(crate) use sessions::{bind_hash, bind_pass, bind_pass_at, pass};
+pub(crate) use traffic::{bind_traffic, bind_traffic_of, traffic, traffic_of_callback};
 
 /// Reads a row.
 pub(crate) trait Columns {

@@ -3,18 +3,25 @@
 mod backlog;
 mod catalog;
 mod replays;
+mod sessions;
+mod traffic;
 
 use std::sync::Arc;
 
-use ringback_core::{Account, EventId, Timestamp};
+use ringback_core::{Account, CallbackId, EventId, Timestamp};
 use uuid::Uuid;
 
 use crate::rows::Bind;
-use crate::{CallbackQuery, Cursor, DeliveryQuery, EventQuery, LoggedRequestQuery, StatusFilter};
+use crate::search::Traces;
+use crate::{
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, EventSearch, LoggedRequestQuery, StatusFilter,
+};
 
 pub(crate) use backlog::*;
 pub(crate) use catalog::*;
 pub(crate) use replays::*;
+pub(crate) use sessions::*;
+pub(crate) use traffic::*;
 
 // Configuration.
 
@@ -30,16 +37,19 @@ pub(crate) const RAISE_REVISION: &str =
 
 pub(crate) const CALLBACK_COLUMNS: &str = "id, description, url, method, format, authorization_sealed, \
      headers, disabled_reason, paused, account, events, retry, timeout_ms, max_in_flight, rate_limit, circuit, \
-     signing_secret_sealed, created_at_ms, updated_at_ms, resumed_at_ms, revision";
+     signing_secret_sealed, previous_secret_sealed, previous_secret_until_ms, created_at_ms, updated_at_ms, \
+     resumed_at_ms, revision";
 pub(crate) const INSERT_CALLBACK: &str = "INSERT INTO callback (id, description, url, method, format, authorization_sealed, \
      headers, disabled_reason, paused, account, events, retry, timeout_ms, max_in_flight, rate_limit, circuit, \
-     signing_secret_sealed, created_at_ms, updated_at_ms, resumed_at_ms, revision) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+     signing_secret_sealed, previous_secret_sealed, previous_secret_until_ms, created_at_ms, updated_at_ms, \
+     resumed_at_ms, revision) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 pub(crate) const UPDATE_CALLBACK: &str = "UPDATE callback SET description = $2, url = $3, method = $4, format = $5, authorization_sealed = $6, \
      headers = $7, disabled_reason = $8, paused = $9, account = $10, events = $11, retry = $12, timeout_ms = $13, \
-     max_in_flight = $14, rate_limit = $15, circuit = $16, signing_secret_sealed = $17, created_at_ms = $18, \
-     updated_at_ms = $19, resumed_at_ms = $20, revision = $21 \
-     WHERE id = $1 AND updated_at_ms = $22";
+     max_in_flight = $14, rate_limit = $15, circuit = $16, signing_secret_sealed = $17, \
+     previous_secret_sealed = $18, previous_secret_until_ms = $19, created_at_ms = $20, updated_at_ms = $21, \
+     resumed_at_ms = $22, revision = $23 \
+     WHERE id = $1 AND updated_at_ms = $24";
 pub(crate) const DISABLE_CALLBACK: &str = "UPDATE callback SET disabled_reason = $2, paused = 0, updated_at_ms = $3, revision = $4 \
      WHERE id = $1 AND updated_at_ms = $5 AND disabled_reason IS NULL";
 pub(crate) const DELETE_CALLBACK: &str = "DELETE FROM callback WHERE id = $1";
@@ -134,7 +144,7 @@ pub(crate) const CANCEL_DELIVERY: &str = "UPDATE delivery SET status = 'cancelle
      next_attempt_at_ms = NULL, updated_at_ms = $2 WHERE id = $3 AND status = 'pending'";
 pub(crate) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled', reason = $1, \
      next_attempt_at_ms = NULL, updated_at_ms = $2 \
-     WHERE id IN (SELECT id FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5) \
+     WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_by_event WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5) \
      RETURNING callback_id";
 
 // History, kept for a callback that is paused.
@@ -158,14 +168,17 @@ pub(crate) const RESUMED_WITH_PARKED: &str = "FROM callback WHERE resumed_at_ms 
 /// Does not look at the events before it that have a pending delivery again and again in the transaction: it is read
 /// outside, and asked again inside (see [`delete_events`]).
 pub(crate) const DELETABLE_EVENTS: &str = "SELECT id, account FROM event WHERE accepted_at_ms < $1 \
-     AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = event.id \
+     AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_by_event WHERE delivery.event_id = event.id \
      AND delivery.account = event.account AND delivery.status = 'pending') \
      ORDER BY accepted_at_ms, id LIMIT $2";
 
-/// What goes with the history of its time: requests to the log callback, and replays that ended.
-pub(crate) const DELETE_OLD: [&str; 2] = [
+/// What goes with the history of its time: requests to the log callback, replays that ended, and steps of traffic that were
+/// over by then.
+pub(crate) const DELETE_OLD: [&str; 3] = [
     "DELETE FROM logged_request WHERE received_at_ms < $1",
     "DELETE FROM replay WHERE finished_at_ms < $1",
+    "DELETE FROM traffic WHERE kind IN ('account', 'all', 'callback') AND step_ms IN (300000, 3600000) \
+     AND at_ms <= $1 - 3600000",
 ];
 
 /// A statement with its values.
@@ -228,6 +241,13 @@ impl<B: Bind + Default> Statement<B> {
 
     /// The part of a list that was asked for: newest first, `time` being its column of time.
     fn page(mut self, time: &'static str, span: Span<'_>, limit: usize) -> Self {
+        self.within(time, span);
+        self.push(" ORDER BY ").push(time).push(" DESC, id DESC LIMIT ");
+        self.number(i64::try_from(limit).unwrap_or(i64::MAX));
+        self
+    }
+
+    fn within(&mut self, time: &'static str, span: Span<'_>) {
         if let Some(since) = span.since {
             self.push(" AND ").push(time).push(" >= ").number(since.ms());
         }
@@ -244,9 +264,6 @@ impl<B: Bind + Default> Statement<B> {
             };
             self.push(")");
         }
-        self.push(" ORDER BY ").push(time).push(" DESC, id DESC LIMIT ");
-        self.number(i64::try_from(limit).unwrap_or(i64::MAX));
-        self
     }
 }
 
@@ -313,6 +330,48 @@ pub(crate) fn events<B: Bind + Default>(
     statement.page("accepted_at_ms", span, limit)
 }
 
+/// When the last one was accepted of as many events of a search as may be looked at.
+pub(crate) fn bound_of_search<B: Bind + Default>(
+    search: &EventSearch,
+    looked_max: u32,
+    after: Option<&Cursor>,
+) -> Statement<B> {
+    let mut statement = Statement::new("SELECT accepted_at_ms FROM event WHERE 1 = 1");
+    statement.of_account(search.account.as_ref());
+    let span = Span { since: search.since, until: search.until, after, ids: Ids::Uuids };
+    statement.within("accepted_at_ms", span);
+    statement.push(" ORDER BY accepted_at_ms DESC LIMIT 1 OFFSET ");
+    statement.number(i64::from(looked_max) - 1);
+    statement
+}
+
+/// Events of a search that may match: from a place back to a moment, if there is one.
+pub(crate) fn search_events<B: Bind + Default>(
+    search: &EventSearch,
+    limit: usize,
+    (after, back_to): (Option<&Cursor>, Option<Timestamp>),
+    finds: &'static str,
+) -> Statement<B> {
+    let mut statement = Statement::new(format!("SELECT {EVENT_COLUMNS} FROM event WHERE 1 = 1"));
+    statement.of_account(search.account.as_ref());
+    if let Some(name) = &search.name {
+        statement.push(" AND name = ").text(name.as_str());
+    }
+    if let Some(variable) = &search.variable {
+        let traces = Traces::of(variable);
+        statement.push(" AND ").push(finds).push("(variables, ").text(traces.name);
+        statement.push(") > 0 AND (");
+        for (index, trace) in traces.any.into_iter().enumerate() {
+            statement.push(if index == 0 { "" } else { " OR " });
+            statement.push(finds).push("(variables, ").text(trace).push(") > 0");
+        }
+        statement.push(")");
+    }
+    let since = search.since.max(back_to);
+    let span = Span { since, until: search.until, after, ids: Ids::Uuids };
+    statement.page("accepted_at_ms", span, limit)
+}
+
 pub(crate) fn deliveries<B: Bind + Default>(
     query: &DeliveryQuery,
     limit: usize,
@@ -320,18 +379,38 @@ pub(crate) fn deliveries<B: Bind + Default>(
 ) -> Statement<B> {
     let mut statement =
         Statement::new(format!("SELECT {DELIVERY_COLUMNS} FROM delivery WHERE 1 = 1"));
-    statement.of_account(query.account.as_ref());
-    if let Some(callback) = query.callback {
-        statement.push(" AND callback_id = ").id(callback.uuid());
-    }
-    if let Some(event) = query.event {
-        statement.push(" AND event_id = ").id(event.uuid());
-    }
-    if let Some(status) = query.status {
-        statement.push(status_is(status));
-    }
+    statement.of_deliveries(query);
     let span = Span { since: query.since, until: query.until, after, ids: Ids::Uuids };
     statement.page("created_at_ms", span, limit)
+}
+
+/// How many they are, up to a number.
+pub(crate) fn count_deliveries<B: Bind + Default>(query: &DeliveryQuery, max: u32) -> Statement<B> {
+    let mut statement =
+        Statement::new("SELECT COUNT(*) AS total FROM (SELECT 1 AS one FROM delivery WHERE 1 = 1");
+    statement.of_deliveries(query);
+    let (since, until) = (query.since, query.until);
+    statement.within("created_at_ms", Span { since, until, after: None, ids: Ids::Uuids });
+    statement.push(" LIMIT ").number(max.into()).push(") AS found");
+    statement
+}
+
+/// Along the index of what is undelivered, which has the oldest first.
+pub(crate) fn oldest_pending<B: Bind + Default>(account: Option<&Account>) -> Statement<B> {
+    let mut statement =
+        Statement::new("SELECT created_at_ms FROM delivery WHERE status = 'pending'");
+    statement.of_account(account).push(" ORDER BY created_at_ms LIMIT 1");
+    statement
+}
+
+/// In the order of the index alone: those of one millisecond come as they come.
+pub(crate) fn ahead<B: Bind + Default>(callback: CallbackId, limit: usize) -> Statement<B> {
+    let mut statement =
+        Statement::new(format!("SELECT {DELIVERY_COLUMNS} FROM delivery WHERE callback_id = "));
+    statement.id(callback.uuid());
+    statement.push(" AND status = 'pending' ORDER BY next_attempt_at_ms LIMIT ");
+    statement.number(i64::try_from(limit).unwrap_or(i64::MAX));
+    statement
 }
 
 /// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.
@@ -356,7 +435,7 @@ pub(crate) fn delete_events<B: Bind + Default>(events: &[(Arc<str>, Arc<str>)]) 
     let mut statement = Statement::new("DELETE FROM event WHERE ");
     statement.pairs("(id, account)", events);
     statement.push(
-        " AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event_id = event.id \
+        " AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_by_event WHERE delivery.event_id = event.id \
          AND delivery.account = event.account AND delivery.status = 'pending') RETURNING id, account",
     );
     statement
@@ -380,6 +459,35 @@ pub(crate) fn delete_attempts<B: Bind + Default>(deliveries: &[Arc<str>]) -> Sta
 }
 
 impl<B: Bind + Default> Statement<B> {
+    fn of_deliveries(&mut self, query: &DeliveryQuery) {
+        if let Some(event) = query.event {
+            self.of_event(event, query);
+            return;
+        }
+        self.of_account(query.account.as_ref());
+        if let Some(callback) = query.callback {
+            self.push(" AND callback_id = ").id(callback.uuid());
+        }
+        if let Some(status) = query.status {
+            self.push(status_is(status));
+        }
+    }
+
+    /// An event has few deliveries. They are found by it alone: no index serves what is compared here besides, as a planner
+    /// may go through all that is undelivered of an account for them.
+    fn of_event(&mut self, event: EventId, query: &DeliveryQuery) {
+        self.push(" AND event_id = ").id(event.uuid());
+        if let Some(account) = &query.account {
+            self.push(" AND account || '' = ").text(account.as_str());
+        }
+        if let Some(callback) = query.callback {
+            self.push(" AND COALESCE(callback_id, callback_id) = ").id(callback.uuid());
+        }
+        if let Some(status) = query.status {
+            self.push(" AND status || '' = ").text(status.as_str());
+        }
+    }
+
     fn pairs(&mut self, columns: &'static str, pairs: &[(Arc<str>, Arc<str>)]) {
         self.push(columns).push(" IN (VALUES ");
         for (index, (first, second)) in pairs.iter().enumerate() {

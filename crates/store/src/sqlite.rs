@@ -8,8 +8,10 @@ mod migrate;
 mod recorder;
 mod replays;
 mod retention;
+mod sessions;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod transaction;
 mod transfer;
 mod values;
@@ -31,8 +33,8 @@ use crate::port::{
 };
 use crate::writes::Writes;
 use crate::{
-    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, LoggedRequest,
-    LoggedRequestQuery, MasterKey, Page, sql,
+    ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound,
+    LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use recorder::Recorder;
@@ -61,7 +63,7 @@ impl SqliteStore {
     ) -> Result<Arc<Self>, Error> {
         migrate::migrate(&mut *database.writer().await, clock.now()).await?;
         let configuration = Configuration::open(Arc::clone(&database), key).await?;
-        let recorder = Recorder::join(&database);
+        let recorder = Recorder::join(&database, clock);
         let writes = Writes::default();
         Ok(Arc::new(Self { database, configuration, recorder, writes }))
     }
@@ -197,6 +199,15 @@ impl Store for SqliteStore {
         history::events(&self.database, query, limit, after).await
     }
 
+    async fn search_events(
+        &self,
+        search: &EventSearch,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> Result<EventsFound, Error> {
+        history::search_events(&self.database, search, limit, after).await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error> {
         history::delivery(&self.database, id).await
     }
@@ -208,6 +219,18 @@ impl Store for SqliteStore {
         after: Option<&Cursor>,
     ) -> Result<Page<Delivery>, Error> {
         history::deliveries(&self.database, query, limit, after).await
+    }
+
+    async fn count_deliveries(&self, query: &DeliveryQuery, max: u32) -> Result<u64, Error> {
+        history::count_deliveries(&self.database, query, max).await
+    }
+
+    async fn oldest_pending(&self, account: Option<&Account>) -> Result<Option<Timestamp>, Error> {
+        history::oldest_pending(&self.database, account).await
+    }
+
+    async fn ahead(&self, callback: CallbackId, limit: usize) -> Result<Vec<Delivery>, Error> {
+        history::ahead(&self.database, callback, limit).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {

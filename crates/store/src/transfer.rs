@@ -13,7 +13,7 @@ use ringback_core::secret::Secret;
 use serde_json::{Map, Value};
 
 use crate::rows::Bind;
-use crate::rows::{AUTHORIZATION, SIGNING_SECRET, place};
+use crate::rows::{AUTHORIZATION, PREVIOUS_SECRET, SIGNING_SECRET, place};
 use crate::{Error, MasterKey};
 
 /// What is moved, table by table.
@@ -209,6 +209,8 @@ const CALLBACK: Shape = Shape {
         ("rate_limit", Text),
         ("circuit", Text),
         ("signing_secret_sealed", Text),
+        ("previous_secret_sealed", Text),
+        ("previous_secret_until_ms", Number),
         ("created_at_ms", Number),
         ("updated_at_ms", Number),
         ("resumed_at_ms", Number),
@@ -433,9 +435,15 @@ pub(crate) fn reseal(
         .and_then(Value::as_str)
         .and_then(|id| id.parse().ok())
         .ok_or_else(|| unreadable(table, "member `id` is no UUID".to_owned()))?;
-    for (column, secret) in
-        [("authorization_sealed", AUTHORIZATION), ("signing_secret_sealed", SIGNING_SECRET)]
-    {
+    for (column, secret) in [
+        ("authorization_sealed", AUTHORIZATION),
+        ("signing_secret_sealed", SIGNING_SECRET),
+        ("previous_secret_sealed", PREVIOUS_SECRET),
+    ] {
+        // Most callbacks have none, and those of an earlier version not even the column.
+        if column == "previous_secret_sealed" && row.get(column).is_none_or(Value::is_null) {
+            continue;
+        }
         let place = place(id, secret);
         let sealed = row.get(column).and_then(Value::as_str).unwrap_or_default();
         let opened: Secret = from
@@ -536,12 +544,34 @@ mod tests {
             "id": id,
             "authorization_sealed": old.seal(&at(AUTHORIZATION), &Secret::new("a")),
             "signing_secret_sealed": old.seal(&at(SIGNING_SECRET), &Secret::new("s")),
+            "previous_secret_sealed": old.seal(&at(PREVIOUS_SECRET), &Secret::new("p")),
         });
         let moved = reseal(Table::Callback, row.to_string(), &old, &new).expect("it opens");
         let read: Value = serde_json::from_str(&moved).expect("an object");
         let sealed = read["signing_secret_sealed"].as_str().expect("a text");
         assert_eq!(new.open(&at(SIGNING_SECRET), sealed), Ok(Secret::new("s")));
+        let sealed = read["previous_secret_sealed"].as_str().expect("a text");
+        assert_eq!(new.open(&at(PREVIOUS_SECRET), sealed), Ok(Secret::new("p")));
         let wrong = reseal(Table::Callback, moved, &old, &new).expect_err("another key's");
         assert!(wrong.to_string().contains("authorization_sealed"), "{wrong}");
+    }
+
+    #[test]
+    fn callback_without_a_previous_secret_moves_as_it_is() {
+        let [old, new] = [1, 2].map(|byte| MasterKey::from_random([byte; 32]));
+        let id = "0190b8a4-7f3c-7c1e-9d52-3f6a1e0c8b21";
+        let at = |secret| format!("callback/{id}/{secret}");
+        let mut row = serde_json::json!({
+            "id": id,
+            "authorization_sealed": old.seal(&at(AUTHORIZATION), &Secret::new("a")),
+            "signing_secret_sealed": old.seal(&at(SIGNING_SECRET), &Secret::new("s")),
+        });
+        let read = |row: &Value| -> Value {
+            let moved = reseal(Table::Callback, row.to_string(), &old, &new).expect("it opens");
+            serde_json::from_str(&moved).expect("an object")
+        };
+        assert_eq!(read(&row).get("previous_secret_sealed"), None, "an earlier version's");
+        row["previous_secret_sealed"] = Value::Null;
+        assert_eq!(read(&row)["previous_secret_sealed"], Value::Null);
     }
 }

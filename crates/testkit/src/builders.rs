@@ -83,6 +83,7 @@ pub fn callback(url: &str) -> Callback {
         rate_limit: None,
         circuit: CircuitPolicy::default(),
         signing_secret: SigningSecret::from_random([7; 32]),
+        previous_secret: None,
         created_at: MADE_AT,
         updated_at: MADE_AT,
         resumed_at: None,

@@ -11,6 +11,7 @@
 //! of a server that the system runs. It is gone when its value is dropped, and also when the process that started it is
 //! killed.
 
+mod chromedriver;
 mod postgres;
 mod programs;
 mod prometheus;
@@ -21,6 +22,7 @@ mod tree;
 
 use anyhow::Context as _;
 
+pub(crate) use chromedriver::Chromedriver;
 pub use postgres::{Postgres, PostgresSettings};
 pub use programs::find_program;
 pub use prometheus::Prometheus;

@@ -44,7 +44,7 @@ impl Request {
         };
         let webhook_id = event.id.to_string();
         let signed = body.as_ref().map_or(&[][..], |body| body.text.as_bytes());
-        let signature = callback.signing_secret.sign(&webhook_id, now, signed);
+        let signature = callback.sign(&webhook_id, now, signed);
         let mut headers = Vec::with_capacity(11);
         let mut header =
             |name: &'static str, value: Cow<'static, str>| headers.push((name.into(), value));

@@ -33,7 +33,7 @@ pub(super) fn page(catalog: &Catalog) -> Markup {
                 div.columns {
                     (index(catalog))
                     main id=(TYPES) tabindex="-1" {
-                        @for (kind, origin) in catalog.iter() { (section(kind, origin)) }
+                        @for (kind, origin) in catalog.iter() { (section(kind, origin, "")) }
                     }
                 }
                 footer {
@@ -57,11 +57,13 @@ fn index(catalog: &Catalog) -> Markup {
     }
 }
 
-fn section(kind: &EventType, origin: Origin) -> Markup {
+/// One type. Its anchor is its name with this before it.
+pub(super) fn section(kind: &EventType, origin: Origin, before: &str) -> Markup {
     let name = &kind.name;
+    let anchor = format!("{before}{name}");
     html! {
-        section aria-labelledby=(name) {
-            h2 id=(name) { a href={ "#" (name) } { (name) } }
+        section aria-labelledby=(anchor) {
+            h2 id=(anchor) { a href={ "#" (anchor) } { (name) } }
             p.origin { (in_words(origin)) }
             @if !kind.description.is_empty() { p.said { (text(&kind.description)) } }
             @if kind.variables.is_empty() {

@@ -24,7 +24,7 @@ pub(crate) struct EventReplay {
     /// The ids of 1 to 1,000 callbacks that are enabled; they need not match the event. Absent or null: all that match
     /// now.
     #[serde(default)]
-    callbacks: Option<Vec<String>>,
+    pub(crate) callbacks: Option<Vec<String>>,
 }
 
 impl EventReplay {
@@ -84,11 +84,11 @@ pub(crate) struct EventCancelAnswer {
 pub(crate) struct ReplayRequest {
     /// What is delivered again.
     #[serde(default)]
-    filter: FilterSettings,
+    pub(crate) filter: FilterSettings,
     /// How many deliveries are put on the queue in a second.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10000, default = 100)]
-    per_second: Option<u32>,
+    pub(crate) per_second: Option<u32>,
 }
 
 /// Which deliveries: those that all of it is true of, and that stood so when it was asked for.
@@ -97,20 +97,20 @@ pub(crate) struct ReplayRequest {
 pub(crate) struct FilterSettings {
     /// Those to this callback only.
     #[schema(format = "uuid")]
-    callback: Option<String>,
+    pub(crate) callback: Option<String>,
     /// Those of this account only; with an account key always its own.
-    account: Option<String>,
+    pub(crate) account: Option<String>,
     /// Those of events of this name only.
-    event_name: Option<String>,
+    pub(crate) event_name: Option<String>,
     /// `exhausted`, `cancelled` or `delivered`.
     #[schema(default = "exhausted", pattern = "^(exhausted|cancelled|delivered)$")]
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// Of events accepted at this moment or later.
     #[schema(format = DateTime)]
-    since: Option<String>,
+    pub(crate) since: Option<String>,
     /// Of events accepted before this moment.
     #[schema(format = DateTime)]
-    until: Option<String>,
+    pub(crate) until: Option<String>,
 }
 
 impl ReplayRequest {
@@ -279,6 +279,11 @@ pub(crate) struct TestEvent {
 }
 
 impl TestEvent {
+    /// An example of this type.
+    pub(crate) fn of_type(name: Option<String>) -> Self {
+        Self { event: name, variables: None }
+    }
+
     /// Its name, if one is given.
     ///
     /// # Errors

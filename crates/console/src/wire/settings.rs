@@ -14,7 +14,7 @@ use ringback_core::callback::{
 use ringback_core::filter::{EventFilter, InvalidFilter};
 use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
-use ringback_core::signature::SigningSecret;
+use ringback_core::signature::{PreviousSecret, SigningSecret};
 use ringback_core::template::UrlTemplate;
 use ringback_core::{Account, CallbackId, Timestamp, operational};
 
@@ -41,6 +41,7 @@ pub(crate) struct Base {
     /// As it was before; none: the callback is new.
     pub(crate) authorization: Option<Authorization>,
     pub(crate) signing_secret: SigningSecret,
+    pub(crate) previous_secret: Option<PreviousSecret>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     /// As it was before.
@@ -114,6 +115,7 @@ impl Rules<'_> {
             rate_limit: limits.rate_limit,
             circuit: limits.circuit,
             signing_secret: base.signing_secret,
+            previous_secret: base.previous_secret,
             created_at: base.created_at,
             updated_at: base.updated_at,
             // Whoever is enabled again begins as one that is resumed: should something have been kept all the same, by a
@@ -125,7 +127,11 @@ impl Rules<'_> {
         })
     }
 
-    fn url(&self, text: &str) -> Result<UrlTemplate, String> {
+    /// A callback's URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn url(&self, text: &str) -> Result<UrlTemplate, String> {
         let template: UrlTemplate = text.parse().map_err(|error| format!("{error}"))?;
         self.address_policy.check_template(&template).map_err(|error| error.to_string())?;
         Ok(template)

@@ -22,6 +22,7 @@ async fn foreign_callbacks_and_those_of_the_instance_do_not_exist_for_an_account
             ("PATCH", path.clone(), body),
             ("DELETE", path.clone(), None),
             ("GET", format!("{path}/secret"), None),
+            ("POST", format!("{path}/secret/rotate"), None),
             ("POST", format!("{path}/pause"), None),
             ("POST", format!("{path}/resume"), None),
         ] {

@@ -14,4 +14,6 @@ mod recovery;
 mod reference;
 mod registration;
 mod retries;
+mod rotation;
 mod sink;
+mod pages;

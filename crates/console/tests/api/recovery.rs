@@ -27,14 +27,14 @@ const PENDING: DeliveryState = DeliveryState::Pending {
 };
 const REQUESTED: DeliveryState = DeliveryState::Cancelled(CancelReason::Requested);
 
-async fn callback(api: &Api, settings: Value) -> Callback {
+pub(crate) async fn callback(api: &Api, settings: Value) -> Callback {
     let mut all = json!({ "url": "https://example.com/" });
     all.as_object_mut().expect("an object").extend(settings.as_object().expect("one").clone());
     api.stored(&api.made(all).await).await
 }
 
 /// What comes off the queue, until these many have come.
-async fn dispatched(api: &Api, count: usize) -> Vec<Dispatch> {
+pub(crate) async fn dispatched(api: &Api, count: usize) -> Vec<Dispatch> {
     let mut consumer = api.broker.consume().await.expect("a consumer");
     let mut all = Vec::new();
     while all.len() < count {
@@ -47,7 +47,7 @@ async fn dispatched(api: &Api, count: usize) -> Vec<Dispatch> {
     all
 }
 
-fn targets(dispatch: &Dispatch) -> &[Target] {
+pub(crate) fn targets(dispatch: &Dispatch) -> &[Target] {
     let Targets::These(targets) = &dispatch.targets else { panic!("it has targets") };
     targets
 }

@@ -13,13 +13,13 @@ use crate::harness::Api;
 const LOG: &str = "/system.ashx?f=lp";
 
 /// A callback of this account, or of the instance.
-async fn callback(api: &Api, account: Option<&str>) -> Callback {
+pub(crate) async fn callback(api: &Api, account: Option<&str>) -> Callback {
     let made = api.made(json!({ "url": "https://example.com/", "account": account })).await;
     api.stored(&made).await
 }
 
 /// A request signed at this time as a worker signs it.
-fn signed(by: &Callback, at: Timestamp, body: &str) -> Request<Body> {
+pub(crate) fn signed(by: &Callback, at: Timestamp, body: &str) -> Request<Body> {
     Request::post(LOG)
         .header("ringback-callback", by.id.to_string())
         .header("webhook-id", "msg_1")
@@ -232,4 +232,25 @@ async fn flood_that_names_callbacks_is_not_looked_up_and_keeps_none_out_that_is_
     assert_eq!(status(signed(&new, now, "forged")).await, 200);
     assert_eq!(status(signed(&rotated, now, "rotated")).await, 200);
     assert_eq!(log(&api, &acme).await.len(), 29);
+}
+
+#[tokio::test]
+async fn secret_before_vouches_for_its_callback_until_it_ends() {
+    let api = Api::start().await;
+    let acme = api.account_key("acme").await;
+    let before = callback(&api, Some("acme")).await;
+    let rotate = format!("/v1/callbacks/{}/secret/rotate", before.id);
+    let answer = api.call("POST", &rotate, Some(json!({ "grace_seconds": 60 }))).await;
+    assert_eq!(answer.status, 200, "{}", answer.json);
+    let until = answer.json["previous_until"].as_str().expect("a time");
+    let until: Timestamp = until.parse().expect("a time");
+    let last = until - std::time::Duration::from_millis(1);
+    for (at, logged) in [(api.clock.now(), 1), (last, 2), (until, 2)] {
+        api.clock.advance_to(at);
+        assert_eq!(send(&api, signed(&before, at, "by the secret before")).await.0, 200);
+        assert_eq!(log(&api, &acme).await.len(), logged, "{at}");
+    }
+    let now = api.stored(&api.get(&format!("/v1/callbacks/{}", before.id)).await).await;
+    assert_eq!(send(&api, signed(&now, until, "by the new one")).await.0, 200);
+    assert_eq!(log(&api, &acme).await.len(), 3);
 }

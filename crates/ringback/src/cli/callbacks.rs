@@ -1,6 +1,7 @@
 //! `ringback callbacks`: who gets which events.
 
 mod add;
+mod rotate_secret;
 mod test;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -64,6 +65,8 @@ enum Action {
     Resume(One),
     /// Send a test event to this callback alone, and show what came of it
     Test(test::Test),
+    /// Draw a new secret that signs its requests, and print it; the one before signs too for a while
+    RotateSecret(rotate_secret::RotateSecret),
     /// Remove a callback; the history of its deliveries stays
     Remove {
         #[command(flatten)]
@@ -102,6 +105,7 @@ pub(super) async fn run(callbacks: Callbacks, session: &Session) -> anyhow::Resu
         Action::Pause(callback) => hold(&callback.id, Hold::Pause, session).await,
         Action::Resume(callback) => hold(&callback.id, Hold::Resume, session).await,
         Action::Test(test) => test::run(test, session).await,
+        Action::RotateSecret(rotate) => rotate_secret::run(rotate, session).await,
         Action::Remove { callback, yes } => {
             let id = callback.id.resolve(session).await?;
             if !yes {

@@ -223,6 +223,11 @@ impl Client {
         Err(self.refused(response.status(), &self.body(response).await?))
     }
 
+    /// The whole address of what the server has at this path.
+    pub(super) fn address_of(&self, path: &str) -> String {
+        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    }
+
     /// A failure to reach the server, also in the middle of a stream.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let cause = cause_of(error);

@@ -10,6 +10,7 @@ use ringback_core::filter::EventFilter;
 use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
 use ringback_core::secret::Secret;
+use ringback_core::signature::{PreviousSecret, SigningSecret};
 use ringback_core::{ApiKeyId, Callback, Timestamp};
 
 use super::Harness;
@@ -58,6 +59,10 @@ fn unusual(number: u8, authorization: Authorization) -> Callback {
         failures: not_zero(3),
         open_for: Duration::from_millis(90_500),
     };
+    callback.previous_secret = Some(PreviousSecret {
+        secret: SigningSecret::from_random([number + 100; 32]),
+        until: at(86_400_000),
+    });
     callback.resumed_at = Some(at(999));
     callback.updated_at = at(1_000);
     callback

@@ -47,6 +47,7 @@ pub(super) fn callback(number: u8) -> Callback {
         rate_limit: None,
         circuit: CircuitPolicy::default(),
         signing_secret: SigningSecret::from_random([number; 32]),
+        previous_secret: None,
         created_at,
         updated_at: created_at,
         resumed_at: None,
@@ -58,6 +59,7 @@ pub(super) fn assert_same(left: &Callback, right: &Callback) {
     assert_eq!(format!("{left:?}"), format!("{right:?}"));
     assert_eq!(left.authorization, right.authorization);
     assert_eq!(left.signing_secret, right.signing_secret);
+    assert_eq!(left.previous_secret, right.previous_secret);
 }
 
 /// The event numbered `number`, accepted so many milliseconds after the beginning of time here.

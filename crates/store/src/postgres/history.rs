@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use ringback_core::delivery::{Attempt, Delivery};
 use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Timestamp};
-use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::connection::Database;
 use super::partitions::day_of;
 use super::statements;
 use super::values::{Id, Values};
 use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
-use crate::{Cursor, DeliveryQuery, Error, EventQuery, Page, rows, sql};
+use crate::search::Searching;
+use crate::sql::Statement;
+use crate::{Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound, Page, rows, sql};
 
 /// Asks once for each day: usually there is one, or two around midnight.
 pub(super) async fn recorded(
@@ -109,4 +112,58 @@ pub(super) async fn attempts(
     let values = Values::none().and(Id(delivery.uuid()));
     let found = database.rows(AssertSqlSafe(sql), values).await?;
     found.iter().map(rows::attempt).collect()
+}
+
+/// The function that says at which place a text holds another one; 0: it does not.
+const FINDS: &str = "strpos";
+
+pub(super) async fn search_events(
+    database: &Database,
+    search: &EventSearch,
+    limit: usize,
+    after: Option<&Cursor>,
+) -> Result<EventsFound, Error> {
+    let mut searching = Searching::new(search, limit, after);
+    if let Some(statement) = searching.bound_statement() {
+        let bound = rows_of(database, statement).await?;
+        let bound = bound.first().map(|row| row.try_get("accepted_at_ms")).transpose()?;
+        searching.bounded(bound.map(Timestamp::from_ms));
+    }
+    while let Some(statement) = searching.next_statement(FINDS) {
+        let found = rows_of(database, statement).await?;
+        searching.take(found.iter().map(rows::event).collect::<Result<_, _>>()?);
+    }
+    Ok(searching.end())
+}
+
+pub(super) async fn count_deliveries(
+    database: &Database,
+    query: &DeliveryQuery,
+    max: u32,
+) -> Result<u64, Error> {
+    let found = rows_of(database, sql::count_deliveries(query, max)).await?;
+    let total: i64 = found.first().ok_or(sqlx::Error::RowNotFound)?.try_get("total")?;
+    Ok(total.unsigned_abs())
+}
+
+pub(super) async fn oldest_pending(
+    database: &Database,
+    account: Option<&Account>,
+) -> Result<Option<Timestamp>, Error> {
+    let found = rows_of(database, sql::oldest_pending(account)).await?;
+    let oldest = found.first().map(|row| row.try_get("created_at_ms")).transpose()?;
+    Ok(oldest.map(Timestamp::from_ms))
+}
+
+pub(super) async fn ahead(
+    database: &Database,
+    callback: CallbackId,
+    limit: usize,
+) -> Result<Vec<Delivery>, Error> {
+    let found = rows_of(database, sql::ahead(callback, limit)).await?;
+    found.iter().map(rows::delivery).collect()
+}
+
+async fn rows_of(database: &Database, statement: Statement<Values>) -> Result<Vec<PgRow>, Error> {
+    database.rows(AssertSqlSafe(statement.sql), statement.values).await
 }

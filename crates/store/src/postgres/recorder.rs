@@ -26,6 +26,7 @@ use crate::Error;
 use crate::batch::{BATCH_RECORDS_MAX, Handed, Rows};
 use crate::port::HistoryRecord;
 use crate::rows;
+use crate::tally::Tally;
 
 /// No batch takes another caller's records once it is as large: PostgreSQL takes 1 GiB in one statement, and both sides
 /// hold it in memory.
@@ -107,6 +108,7 @@ pub(super) struct Writer {
     waiting: Waiting,
     database: Database,
     live: Arc<Live>,
+    tally: Arc<Tally>,
     connection: Option<PgConnection>,
     sql_of_new: String,
     sql: String,
@@ -115,9 +117,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(waiting: Waiting, database: Database, live: Arc<Live>) -> Self {
+    pub(super) fn new(
+        waiting: Waiting,
+        database: Database,
+        live: Arc<Live>,
+        tally: Arc<Tally>,
+    ) -> Self {
         let [sql_of_new, sql] = [Novelty::New, Novelty::Unknown].map(statements::record);
-        Self { waiting, database, live, connection: None, sql_of_new, sql, doubts_until: None }
+        let (connection, doubts_until) = (None, None);
+        Self { waiting, database, live, tally, connection, sql_of_new, sql, doubts_until }
     }
 
     /// Until asked to stop, and then until nothing waits.
@@ -201,6 +209,9 @@ impl Writer {
 
     fn settle(&self, batch: Vec<Handed>, written: Result<(), Failure>) {
         let written = written.map_err(Error::from);
+        if written.is_ok() {
+            self.tally.add(batch.iter().flat_map(|handed| &handed.records));
+        }
         for Handed { records, answer } in batch {
             // A caller that is gone needs no answer.
             let _ = answer.send(written.as_ref().map_err(|error| error.share()).copied());

@@ -88,6 +88,17 @@ impl Table {
     }
 }
 
+/// Adds to the sums of many steps. Its values are columns of [`TRAFFIC_KINDS`], as arrays, in the order of the rows' keys.
+pub(super) const ADD_TRAFFIC: &str = concat!(
+    "INSERT INTO traffic (kind, subject, step_ms, at_ms, delivered, exhausted, succeeded, failed, \
+     duration_ms, duration_ms_max) SELECT UNNEST($1::TEXT[]), UNNEST($2::TEXT[]), UNNEST($3::BIGINT[]), \
+     UNNEST($4::BIGINT[]), UNNEST($5::BIGINT[]), UNNEST($6::BIGINT[]), UNNEST($7::BIGINT[]), UNNEST($8::BIGINT[]), \
+     UNNEST($9::BIGINT[]), UNNEST($10::BIGINT[]) ",
+    sql::add_traffic!()
+);
+pub(super) const TRAFFIC_KINDS: &[Kind] =
+    &[Text, Text, Number, Number, Number, Number, Number, Number, Number, Number];
+
 /// Of one day: the others are not looked at.
 pub(super) const RECORDED: &str =
     "SELECT id, attempts, status, reason FROM delivery WHERE day = $1 AND id = ANY($2)";

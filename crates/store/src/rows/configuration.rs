@@ -11,6 +11,7 @@ use ringback_core::filter::EventFilter;
 use ringback_core::rate::RateLimit;
 use ringback_core::retry::RetryPolicy;
 use ringback_core::secret::Secret;
+use ringback_core::signature::{InvalidSigningSecret, PreviousSecret};
 use ringback_core::{Callback, CallbackId, Timestamp};
 
 use super::history::{format_of, method_of};
@@ -27,18 +28,27 @@ pub(crate) fn callback<R: Columns>(
 ) -> Result<(Callback, Revision), Error> {
     let row = Row::of("callback", row);
     let id: CallbackId = row.parsed("id")?;
-    let open = |column, secret| {
-        let sealed = row.text(column)?;
+    let open = |column, secret, sealed| {
         key.open(&place(id, secret), sealed).map_err(|error| row.unreadable(column, error))
     };
-    let authorization = open("authorization_sealed", AUTHORIZATION)?;
+    let signing_secret = |column, secret, sealed| {
+        let opened = open(column, secret, sealed)?.reveal().parse();
+        opened.map_err(|error: InvalidSigningSecret| row.unreadable(column, error))
+    };
+    let authorization = row.text("authorization_sealed")?;
+    let authorization = open("authorization_sealed", AUTHORIZATION, authorization)?;
     let authorization: AuthorizationJson = serde_json::from_str(authorization.reveal())
         // What serde says may quote the text, and the text is a secret.
         .map_err(|_| row.unreadable("authorization_sealed", "it holds no authorization"))?;
-    let signing_secret = open("signing_secret_sealed", SIGNING_SECRET)?;
-    let signing_secret = signing_secret.reveal().parse();
-    let signing_secret =
-        signing_secret.map_err(|error| row.unreadable("signing_secret_sealed", error))?;
+    let previous_secret = match row.optional_text("previous_secret_sealed")? {
+        Some(sealed) => Some(PreviousSecret {
+            secret: signing_secret("previous_secret_sealed", PREVIOUS_SECRET, sealed)?,
+            until: row.time("previous_secret_until_ms")?,
+        }),
+        None => None,
+    };
+    let sealed = row.text("signing_secret_sealed")?;
+    let signing_secret = signing_secret("signing_secret_sealed", SIGNING_SECRET, sealed)?;
     let patterns: Vec<String> = row.json("events")?;
     let callback = Callback {
         id,
@@ -59,6 +69,7 @@ pub(crate) fn callback<R: Columns>(
             .optional_json::<CircuitJson>("circuit")?
             .map_or_else(CircuitPolicy::default, CircuitPolicy::from),
         signing_secret,
+        previous_secret,
         created_at: row.time("created_at_ms")?,
         updated_at: row.time("updated_at_ms")?,
         resumed_at: row.optional_time("resumed_at_ms")?,
@@ -109,6 +120,9 @@ pub(crate) fn bind_callback(
     let authorization = key.seal(&place(callback.id, AUTHORIZATION), &Secret::new(authorization));
     let signing_secret = callback.signing_secret.reveal();
     let signing_secret = key.seal(&place(callback.id, SIGNING_SECRET), &signing_secret);
+    let previous = callback.previous_secret.as_ref();
+    let previous_secret = previous
+        .map(|previous| key.seal(&place(callback.id, PREVIOUS_SECRET), &previous.secret.reveal()));
     let headers: Vec<_> = callback.headers.iter().collect();
     let disabled_reason = match callback.state {
         CallbackState::Enabled | CallbackState::Paused => None,
@@ -131,6 +145,8 @@ pub(crate) fn bind_callback(
     values.text(callback.rate_limit.map(|limit| json(&RateLimitJson::from(limit))));
     values.text(Some(json(&CircuitJson::from(callback.circuit))));
     values.text(Some(signing_secret));
+    values.text(previous_secret);
+    values.number(previous.map(|previous| previous.until.ms()));
     values.number(Some(callback.created_at.ms()));
     values.number(Some(updated_at.ms()));
     values.number(callback.resumed_at.map(Timestamp::ms));
@@ -142,6 +158,7 @@ fn json(value: &impl serde::Serialize) -> Arc<str> {
 
 pub(crate) const AUTHORIZATION: &str = "authorization";
 pub(crate) const SIGNING_SECRET: &str = "signing_secret";
+pub(crate) const PREVIOUS_SECRET: &str = "previous_secret";
 
 pub(crate) fn place(callback: CallbackId, secret: &str) -> String {
     format!("callback/{callback}/{secret}")
@@ -169,15 +186,18 @@ pub(crate) fn bind_api_key(values: &mut impl Bind, key: &ApiKey) {
         Scope::Instance => None,
         Scope::Account(account) => Some(account.as_str()),
     };
-    let hash: String = key.hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
     values.text(Some(id_text(key.id.uuid())));
     values.text(Some(key.description.as_str()));
     values.text(account);
-    values.text(Some(hash));
+    values.text(Some(hash_text(key.hash)));
     values.number(Some(key.created_at.ms()));
 }
 
-fn hash_of(hex: &str) -> Option<KeyHash> {
+pub(super) fn hash_text(hash: KeyHash) -> String {
+    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn hash_of(hex: &str) -> Option<KeyHash> {
     let mut hash = [0; 32];
     if hex.len() != 2 * hash.len() || !hex.is_ascii() {
         return None;

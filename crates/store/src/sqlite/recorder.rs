@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ringback_runtime::Clock;
 use ringback_sqlite::{Database, Participant, Rank, Script, Values, Wake};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::traffic::Sums;
 use super::values::Row;
 use crate::batch::{BATCH_RECORDS_MAX, Handed, LIVE_ATTEMPTS_KEPT, Rows, show};
 use crate::port::{HistoryRecord, LiveAttempt};
@@ -18,12 +20,14 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn join(database: &Database) -> Self {
+    pub(super) fn join(database: &Database, clock: Arc<dyn Clock>) -> Self {
         // Unbounded, but not without bound: every caller waits for its answer, and a worker has so many callers only.
         let (waiting, handed) = mpsc::unbounded_channel();
         let live = broadcast::Sender::new(LIVE_ATTEMPTS_KEPT);
         let wake = database.wake().clone();
-        let writer = Writer { handed, batch: Vec::new(), wake: wake.clone(), live: live.clone() };
+        let sums = Sums::join(database, clock);
+        let (batch, live_of_writer) = (Vec::new(), live.clone());
+        let writer = Writer { handed, batch, wake: wake.clone(), live: live_of_writer, sums };
         database.join(Rank::History, Box::new(writer));
         Self { waiting, wake, live }
     }
@@ -52,6 +56,7 @@ struct Writer {
     batch: Vec<Handed>,
     wake: Wake,
     live: broadcast::Sender<Arc<LiveAttempt>>,
+    sums: Sums,
 }
 
 impl Participant for Writer {
@@ -88,6 +93,9 @@ impl Participant for Writer {
     }
 
     fn settle(&mut self, committed: Result<(), &ringback_sqlite::Error>) {
+        if committed.is_ok() {
+            self.sums.add(self.batch.iter().flat_map(|handed| &handed.records));
+        }
         for Handed { records, answer } in self.batch.drain(..) {
             // A caller that is gone needs no answer.
             let _ = answer.send(committed.map_err(|error| error.share().into()));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ringback_core::callback::Authorization;
 use ringback_core::secret::Secret;
+use ringback_core::signature::{PreviousSecret, SigningSecret};
 use ringback_runtime::{Shutdown, SystemClock, TaskGroup};
 use ringback_sqlite::Database;
+use ringback_testkit::ManualClock;
 use sqlx::Row as _;
 use tempfile::TempDir;
 
@@ -22,6 +24,7 @@ crate::store_conformance!(SqliteHarness::new().await);
 
 struct SqliteHarness {
     directory: TempDir,
+    clock: ManualClock,
     open: Option<Open>,
 }
 
@@ -35,8 +38,9 @@ struct Open {
 impl SqliteHarness {
     async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
-        let open = Open::in_directory(directory.path()).await;
-        Self { directory, open: Some(open) }
+        let clock = ManualClock::new(sample_moment());
+        let open = Open::in_directory(directory.path(), &clock).await;
+        Self { directory, clock, open: Some(open) }
     }
 
     fn database(&self) -> &Database {
@@ -53,9 +57,11 @@ async fn open(database: &Arc<Database>, key: MasterKey) -> Result<Arc<SqliteStor
 }
 
 impl Open {
-    async fn in_directory(directory: &Path) -> Self {
+    async fn in_directory(directory: &Path, clock: &ManualClock) -> Self {
         let database = Database::open(directory).await.expect("nobody else has it");
-        let store = open(&database, key()).await.expect("the tables are made");
+        let clock = Arc::new(clock.clone());
+        let store = SqliteStore::open(Arc::clone(&database), key(), clock).await;
+        let store = store.expect("the tables are made");
         let (shutdown, writer) = (Shutdown::new(), TaskGroup::new());
         let running = Arc::clone(&database).run_writer(shutdown.clone());
         writer.start(async move { running.await.expect("it never fails") });
@@ -77,7 +83,7 @@ impl Harness for SqliteHarness {
 
     async fn reopen(&mut self) {
         self.open.take().expect("open between reopenings").close().await;
-        self.open = Some(Open::in_directory(self.directory.path()).await);
+        self.open = Some(Open::in_directory(self.directory.path(), &self.clock).await);
     }
 }
 
@@ -99,12 +105,16 @@ async fn secrets_are_on_no_disk() {
         username: "ada-who-signs-in".to_owned(),
         password: Secret::new("correct horse battery staple"),
     };
-    let signing_secret = callback.signing_secret.reveal();
+    let previous = SigningSecret::from_random([9; 32]);
+    let (signing_secret, previous_secret) = (callback.signing_secret.reveal(), previous.reveal());
+    callback.previous_secret =
+        Some(PreviousSecret { secret: previous, until: callback.created_at });
     harness.store().create_callback(&callback).await.expect("written");
     let path = harness.directory.path().to_owned();
     let check = || {
         assert!(on_disk(&path, "in plain view"), "the files looked at are the right ones");
-        for secret in ["correct horse", "ada-who-signs-in", signing_secret.reveal()] {
+        let signing = [signing_secret.reveal(), previous_secret.reveal()];
+        for secret in ["correct horse", "ada-who-signs-in"].into_iter().chain(signing) {
             assert!(!on_disk(&path, secret), "{secret} can be read");
         }
         assert!(!on_disk(&path, key().to_base64().reveal()), "the master key can be read");
@@ -288,4 +298,36 @@ async fn leave_pages(database: &Database, pages: i64) {
         .get(0);
     let limit = u32::try_from(count + pages).expect("a small file");
     database.limit_pages(limit).await.expect("set");
+}
+
+#[tokio::test]
+async fn short_steps_of_traffic_go_after_two_days() {
+    let mut harness = SqliteHarness::new().await;
+    harness.store().record(sample_history(1)).await.expect("recorded");
+    harness.reopen().await;
+    harness.clock.advance(std::time::Duration::from_secs(2 * 24 * 60 * 60 + 5 * 60));
+    harness.store().record(sample_history(2)).await.expect("recorded");
+    harness.reopen().await;
+    let store = harness.store();
+    let since = ringback_core::Timestamp::EPOCH;
+    let [short, long] =
+        crate::Step::ALL.map(|step| store.traffic(&crate::TrafficOf::All, step, since));
+    assert!(short.await.expect("read").is_empty());
+    let long = long.await.expect("read");
+    assert_eq!(long.iter().map(|(_, traffic)| traffic.delivered).sum::<u64>(), 2);
+}
+
+#[tokio::test]
+async fn traffic_is_written_while_it_runs() {
+    let harness = SqliteHarness::new().await;
+    let store = harness.store();
+    store.record(sample_history(1)).await.expect("recorded");
+    let written = async {
+        let all = (&crate::TrafficOf::All, crate::Step::Hour, ringback_core::Timestamp::EPOCH);
+        while store.traffic(all.0, all.1, all.2).await.expect("read").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(30), written).await;
+    in_time.expect("some seconds later it is there");
 }

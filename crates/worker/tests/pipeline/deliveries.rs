@@ -7,6 +7,7 @@ use ringback_core::callback::{CallbackState, DisabledReason};
 use ringback_core::delivery::{CancelReason, DeliveryState};
 use ringback_core::dispatch::Novelty;
 use ringback_core::retry::{AttemptNumber, Position};
+use ringback_core::signature::{PreviousSecret, SigningSecret};
 use ringback_core::{Callback, Dispatch, Target};
 use ringback_runtime::Clock as _;
 use ringback_store::DeliveryKey;
@@ -92,6 +93,33 @@ async fn retry_after_of_the_receiver_takes_the_place_of_the_delay() {
     bench.publish(&event).await;
     let due = bench.wait_for_retry(delivery_of(&event, &callback), 1).await;
     assert_eq!(due, began + Duration::from_secs(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secret_before_signs_too_until_it_ends() {
+    let bench = Bench::start().await;
+    let [new, old] = [7, 8].map(|byte| SigningSecret::from_random([byte; 32]));
+    let until = bench.clock.now() + Duration::from_secs(60);
+    let previous = PreviousSecret { secret: old.clone(), until };
+    let rotated = |callback| Callback {
+        signing_secret: new.clone(),
+        previous_secret: Some(previous.clone()),
+        ..callback
+    };
+    let callback = bench.callback_with("/a", rotated).await;
+    let last = until - Duration::from_millis(1);
+    for (at, old_signs) in [(bench.clock.now(), true), (last, true), (until, false)] {
+        bench.clock.advance_to(at);
+        let event = bench.event().await;
+        bench.wait_for(delivery_of(&event, &callback), is(DeliveryState::Delivered)).await;
+        let requests = bench.receiver.requests();
+        let request = requests.last().expect("it came");
+        let header = request.header("webhook-signature");
+        let signed =
+            |by: &SigningSecret| by.signed(request.webhook_id(), at, &request.body, header);
+        assert_eq!((signed(&new), signed(&old)), (true, old_signs), "{at}: {header}");
+        assert_eq!(header.split(' ').count(), 1 + usize::from(old_signs), "{at}: {header}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,9 @@ use ringback_core::{
 use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, RequestKey};
 use ringback_store::{
     AccountSettings, ApiKey, Backlog, CallbackChange, CallbackQuery, CatalogStore, Cursor,
-    DeliveryKey, DeliveryQuery, EventQuery, HistoryRecord, LiveAttempt, LoggedRequest,
-    LoggedRequestQuery, Page, Parked, Recorded, Replay, Replayable, Replays, Revision, Store,
+    DeliveryKey, DeliveryQuery, EventQuery, EventSearch, EventsFound, HistoryRecord, KeyHash,
+    LiveAttempt, LoggedRequest, LoggedRequestQuery, Page, Parked, Pass, Recorded, Replay,
+    Replayable, Replays, Revision, Sessions, Step, Store, Traffic, TrafficOf, TrafficStore,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -369,6 +370,57 @@ impl Replays for WatchedStore {
 }
 
 #[async_trait]
+impl Sessions for WatchedStore {
+    async fn create_session(&self, session: &Pass) -> StoreResult<()> {
+        self.inner.create_session(session).await
+    }
+
+    async fn session(&self, hash: KeyHash, now: Timestamp) -> StoreResult<Option<Pass>> {
+        self.inner.session(hash, now).await
+    }
+
+    async fn delete_session(&self, hash: KeyHash) -> StoreResult<()> {
+        self.inner.delete_session(hash).await
+    }
+
+    async fn create_console_link(&self, link: &Pass) -> StoreResult<()> {
+        self.inner.create_console_link(link).await
+    }
+
+    async fn console_link(&self, hash: KeyHash, now: Timestamp) -> StoreResult<Option<Pass>> {
+        self.inner.console_link(hash, now).await
+    }
+
+    async fn redeem_console_link(
+        &self,
+        hash: KeyHash,
+        now: Timestamp,
+    ) -> StoreResult<Option<Pass>> {
+        self.inner.redeem_console_link(hash, now).await
+    }
+}
+
+#[async_trait]
+impl TrafficStore for WatchedStore {
+    async fn traffic(
+        &self,
+        of: &TrafficOf,
+        step: Step,
+        since: Timestamp,
+    ) -> StoreResult<Vec<(Timestamp, Traffic)>> {
+        self.inner.traffic(of, step, since).await
+    }
+
+    async fn traffic_of_callbacks(
+        &self,
+        step: Step,
+        since: Timestamp,
+    ) -> StoreResult<Vec<(CallbackId, Timestamp, Traffic)>> {
+        self.inner.traffic_of_callbacks(step, since).await
+    }
+}
+
+#[async_trait]
 impl CatalogStore for WatchedStore {
     async fn event_types(&self) -> StoreResult<Vec<EventType>> {
         self.inner.event_types().await
@@ -542,6 +594,15 @@ impl Store for WatchedStore {
         self.inner.events(query, limit, after).await
     }
 
+    async fn search_events(
+        &self,
+        search: &EventSearch,
+        limit: usize,
+        after: Option<&Cursor>,
+    ) -> StoreResult<EventsFound> {
+        self.inner.search_events(search, limit, after).await
+    }
+
     async fn delivery(&self, id: DeliveryId) -> StoreResult<Option<Delivery>> {
         self.inner.delivery(id).await
     }
@@ -553,6 +614,18 @@ impl Store for WatchedStore {
         after: Option<&Cursor>,
     ) -> StoreResult<Page<Delivery>> {
         self.inner.deliveries(query, limit, after).await
+    }
+
+    async fn count_deliveries(&self, query: &DeliveryQuery, max: u32) -> StoreResult<u64> {
+        self.inner.count_deliveries(query, max).await
+    }
+
+    async fn oldest_pending(&self, account: Option<&Account>) -> StoreResult<Option<Timestamp>> {
+        self.inner.oldest_pending(account).await
+    }
+
+    async fn ahead(&self, callback: CallbackId, limit: usize) -> StoreResult<Vec<Delivery>> {
+        self.inner.ahead(callback, limit).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> StoreResult<Vec<Attempt>> {

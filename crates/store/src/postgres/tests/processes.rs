@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_core::DeliveryId;
 use ringback_core::delivery::DeliveryState;
+use ringback_core::{DeliveryId, Timestamp};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, timeout};
 
 use super::{PATIENCE, PostgresHarness, until};
 use crate::conformance::{Harness as _, sample_callback as callback, sample_history};
-use crate::{HistoryRecord, LiveAttempt, Revision, Store as _};
+use crate::{HistoryRecord, LiveAttempt, Revision, Step, Store as _, TrafficOf};
 
 /// What the port promises.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -153,4 +153,39 @@ async fn nothing_is_told_while_nobody_watches() {
             payload => assert!(payload.starts_with("ask "), "{payload}"),
         }
     }
+}
+
+#[tokio::test]
+async fn traffic_of_two_processes_adds_up() {
+    let mut harness = PostgresHarness::new().await;
+    let another = harness.another().await;
+    for number in 0..10 {
+        harness.store().record(sample_history(number)).await.expect("recorded");
+        another.store().record(sample_history(100 + number)).await.expect("recorded");
+    }
+    another.close().await;
+    harness.reopen().await;
+    let store = harness.store();
+    for step in Step::ALL {
+        let all = store.traffic(&TrafficOf::All, step, Timestamp::EPOCH).await.expect("read");
+        let delivered: u64 = all.iter().map(|(_, traffic)| traffic.delivered).sum();
+        assert_eq!(delivered, 20, "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn short_steps_of_traffic_go_after_two_days() {
+    let mut harness = PostgresHarness::new().await;
+    harness.store().record(sample_history(1)).await.expect("recorded");
+    harness.reopen().await;
+    // It stands three days before the samples.
+    harness.clock.advance(Duration::from_secs((3 + 2) * 24 * 60 * 60 + 5 * 60));
+    harness.store().record(sample_history(2)).await.expect("recorded");
+    harness.reopen().await;
+    let store = harness.store();
+    let [short, long] =
+        Step::ALL.map(|step| store.traffic(&TrafficOf::All, step, Timestamp::EPOCH));
+    assert!(short.await.expect("read").is_empty());
+    let long = long.await.expect("read");
+    assert_eq!(long.iter().map(|(_, traffic)| traffic.delivered).sum::<u64>(), 2);
 }

@@ -206,7 +206,7 @@ async fn change_goes_on_when_its_caller_goes_away() {
 async fn facts_say_what_an_operator_should_know() {
     let harness = PostgresHarness::new().await;
     let facts = harness.opened().store.facts().await.expect("read");
-    assert_eq!((facts.schema, facts.stray_events), (3, 0));
+    assert_eq!((facts.schema, facts.stray_events), (4, 0));
     assert_eq!((&*facts.fsync, &*facts.synchronous_commit), ("on", "on"));
     assert!(facts.connections_max > 0);
     let version = harness.number("SELECT current_setting('server_version_num')::BIGINT / 10000");

@@ -2,6 +2,7 @@
 
 use ringback_core::callback::{Authorization, CallbackState};
 use ringback_core::secret::Secret;
+use ringback_core::signature::{PreviousSecret, SigningSecret};
 use ringback_core::{ApiKeyId, Event};
 use ringback_runtime::SystemClock;
 
@@ -82,6 +83,10 @@ async fn fill(store: &dyn Store) {
     let mut callback = sample_callback(1);
     callback.description = "backslash \\u0000, tab\t, \"quotes\", Zürich, \u{1f600}".to_owned();
     callback.authorization = Authorization::Bearer { token: Secret::new("open sesame") };
+    callback.previous_secret = Some(PreviousSecret {
+        secret: SigningSecret::from_random([3; 32]),
+        until: sample_moment(),
+    });
     store.create_callback(&callback).await.expect("written");
     let paused = ringback_core::Callback { state: CallbackState::Paused, ..sample_callback(2) };
     store.create_callback(&paused).await.expect("written");
@@ -200,6 +205,38 @@ async fn batch_with_a_row_that_cannot_be_written_is_not_written_at_all() {
         written.expect_err("a name is missing");
         assert_eq!(store.filled().await.expect("read"), []);
     }
+}
+
+#[tokio::test]
+async fn callback_of_a_version_that_knew_no_previous_secret_is_taken() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, from) = sqlite(directory.path(), [1; 32]).await;
+    let (shutdown, writer) = (Shutdown::new(), TaskGroup::new());
+    let running = Arc::clone(&database).run_writer(shutdown.clone());
+    writer.start(async move { running.await.expect("it never fails") });
+    let callback = sample_callback(1);
+    from.create_callback(&callback).await.expect("written");
+    let rows = from.export_rows(Table::Callback, None, PAGE, &transfer_key()).await.expect("read");
+    let mut row: serde_json::Value = serde_json::from_str(&rows[0]).expect("an object");
+    for column in ["previous_secret_sealed", "previous_secret_until_ms"] {
+        assert!(row.as_object_mut().expect("an object").remove(column).is_some(), "{column}");
+    }
+    let rows = [row.to_string()];
+
+    let target_directory = tempfile::tempdir().expect("a directory");
+    let (_, target) = sqlite(target_directory.path(), [2; 32]).await;
+    let postgres = PostgresHarness::new().await;
+    let import_to = async |to: &dyn Transfer| {
+        to.import_rows(Table::Callback, &rows, &transfer_key()).await.expect("written");
+    };
+    import_to(&*target).await;
+    import_to(&*postgres.opened().store).await;
+    for store in [&*target as &dyn Store, &*postgres.opened().store] {
+        let read = store.callback(callback.id).await.expect("read").expect("there");
+        assert_same_callback(&read, &callback);
+    }
+    shutdown.request();
+    writer.drained().await;
 }
 
 async fn sqlite(

@@ -70,6 +70,7 @@ async fn database_of_the_version_before_keeps_what_is_in_it() {
     assert_eq!(callback.rate_limit, None);
     assert_eq!(callback.circuit, CircuitPolicy::default());
     assert_eq!(callback.resumed_at, None);
+    assert_eq!(callback.previous_secret, None);
     let id: DeliveryId = DELIVERY.parse().expect("an id");
     let delivery = store.delivery(id).await.expect("read").expect("it is there");
     assert_eq!((delivery.attempts, delivery.series_start), (4, NonZeroU32::MIN));

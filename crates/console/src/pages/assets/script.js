@@ -1,0 +1,198 @@
+// What pages do besides, where there is script. Without it they lack the viewer's time zone, dialogs, live updates and
+// copying by a button, and nothing else.
+"use strict";
+
+// Times: as the server gave them until here, from here in the viewer's zone; the title keeps UTC.
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+function showTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+    time.textContent = exact.format(new Date(time.dateTime));
+    time.dataset.local = "";
+  }
+  // A moment that is typed in is the viewer's; what is sent is UTC.
+  for (const input of root.querySelectorAll("input[data-moment]:not([data-local])")) {
+    if (input.value) input.value = localValue(new Date(input.value + "Z"));
+    const zone = root.querySelector(`label[for="${input.id}"] .zone`);
+    if (zone) zone.textContent = "your time";
+    input.dataset.local = "";
+    input.form.addEventListener("formdata", (event) => {
+      if (input.value) event.formData.set(input.name, new Date(input.value).toISOString());
+    });
+  }
+}
+function localValue(date) {
+  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60000);
+  return local.toISOString().slice(0, 19);
+}
+
+// Copying: a button with data-copy names what it copies. Without script there is no such button.
+function showCopying(root) {
+  for (const button of root.querySelectorAll("button[data-copy][hidden]")) button.hidden = false;
+}
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const said = button.textContent;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected: copy it now";
+  }
+  setTimeout(() => { button.textContent = said; }, 2000);
+}
+
+// Dialogs: a link with data-dialog leads to a page whose content is shown here instead.
+async function openDialog(link) {
+  const page = await fetchPage(link.href);
+  if (!page) return location.assign(link.href);
+  const dialog = document.createElement("dialog");
+  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  document.body.append(dialog);
+  fillDialog(dialog, page);
+  dialog.showModal();
+}
+function fillDialog(dialog, page) {
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "close";
+  close.setAttribute("aria-label", "Close");
+  close.textContent = "✕";
+  close.addEventListener("click", () => dialog.close());
+  dialog.replaceChildren(...page.querySelector("main").childNodes, close);
+  const title = dialog.querySelector("h1");
+  if (title) { title.id = "dialog-title"; dialog.setAttribute("aria-labelledby", title.id); }
+  prepare(dialog);
+  (dialog.querySelector("[aria-invalid=true], [autofocus]"))?.focus();
+}
+async function sendFromDialog(dialog, form, button) {
+  const fields = new URLSearchParams(new FormData(form, button));
+  const address = button?.getAttribute("formaction") || form.getAttribute("action") || dialog.dataset.address;
+  const answer = await fetch(address, { method: "POST", body: fields });
+  if (answer.redirected) return arrive(answer.url);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  fillDialog(dialog, page);
+  dialog.scrollTo(0, 0);
+}
+function arrive(address) {
+  const there = new URL(address);
+  if (there.pathname + there.search === location.pathname + location.search) location.reload();
+  else location.assign(address);
+}
+async function fetchPage(address) {
+  try {
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return null;
+  }
+}
+
+// Live: what has data-live and an id is put in the place of the old one when something happened.
+let refreshing = false;
+async function refresh() {
+  if (refreshing || document.hidden) return;
+  refreshing = true;
+  const page = await fetchPage(location.href);
+  refreshing = false;
+  if (!page) return;
+  for (const old of document.querySelectorAll("[data-live][id]")) {
+    const fresh = page.getElementById(old.id);
+    // Whoever is about to do something here is not to be disturbed.
+    const busy = old.contains(document.activeElement) || old.querySelector("input:checked, details[open]") || !getSelection().isCollapsed;
+    if (fresh && !busy && fresh.innerHTML !== old.dataset.was) {
+      old.dataset.was = fresh.innerHTML;
+      old.replaceChildren(...fresh.childNodes);
+      prepare(old);
+    }
+  }
+}
+function live() {
+  const parts = document.querySelectorAll("[data-live]");
+  if (parts.length === 0) return;
+  const changes = new EventSource("/console/live");
+  changes.addEventListener("message", refresh);
+  addEventListener("pagehide", () => changes.close());
+  const seconds = [...parts].map((part) => Number(part.dataset.live)).filter((number) => number > 0);
+  if (seconds.length) setInterval(refresh, Math.min(...seconds) * 1000);
+  addEventListener("visibilitychange", refresh);
+}
+
+function prepare(root) {
+  showTimes(root);
+  showCopying(root);
+  for (const hook of hooks) hook(root);
+}
+// What single pages add: each is called with every part of a page that is shown.
+const hooks = [];
+
+// A form with data-preview shows what would come of it, anew after each change.
+hooks.push((root) => {
+  for (const form of root.querySelectorAll("form[data-preview]:not([data-watched])")) {
+    form.dataset.watched = "";
+    let timer, asked = 0;
+    const preview = async () => {
+      const number = ++asked;
+      try {
+        const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = page.querySelector(".preview-request");
+        if (fresh && number === asked) form.querySelector(".preview-request").replaceChildren(...fresh.childNodes);
+      } catch { /* What was shown stays until there is an answer again. */ }
+    };
+    form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(preview, 300); });
+  }
+});
+
+// Charts: the times below their bars, as all times are shown.
+const shownBelowBars = {
+  "clock": new Intl.DateTimeFormat(undefined, { timeStyle: "short" }),
+  "day": new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" }),
+};
+hooks.push((root) => {
+  for (const label of root.querySelectorAll("[data-time]:not([data-local])")) {
+    const at = new Date(label.dataset.time);
+    label.textContent = label.dataset.shows.split("-").map((part) => shownBelowBars[part].format(at)).join("\n");
+    label.dataset.local = "";
+  }
+  for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = "yours";
+});
+
+// Selecting: a button with data-select ticks all boxes of that name in its form, or none if all are ticked.
+hooks.push((root) => {
+  for (const button of root.querySelectorAll("button[data-select][hidden]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const boxes = [...button.form.querySelectorAll(`input[type=checkbox][name="${button.dataset.select}"]`)];
+      const all = boxes.every((box) => box.checked);
+      for (const box of boxes) box.checked = !all;
+    });
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-dialog]");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    openDialog(link);
+  }
+  const button = event.target.closest("button[data-copy]");
+  if (button) copy(button);
+});
+document.addEventListener("submit", (event) => {
+  const dialog = event.target.closest("dialog");
+  if (dialog && event.target.method === "post") {
+    event.preventDefault();
+    sendFromDialog(dialog, event.target, event.submitter);
+  }
+});
+
+prepare(document);
+live();
+// What was said once is not said again when the page is loaded anew.
+const here = new URL(location.href);
+if (here.searchParams.has("said")) {
+  here.searchParams.delete("said");
+  history.replaceState(null, "", here);
+}

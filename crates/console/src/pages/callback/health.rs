@@ -1,0 +1,73 @@
+//! How well a callback's endpoint does.
+
+use maud::{Markup, html};
+use ringback_api::Problem;
+use ringback_core::{Callback, CallbackId};
+use ringback_store::TrafficOf;
+
+use crate::Console;
+use crate::pages::chart;
+use crate::pages::overview::COUNTED_MAX;
+use crate::pages::parts::{address, counted, duration, number, percent};
+use crate::pages::span::{self, Past, Span};
+
+pub(super) async fn of(
+    console: &Console,
+    callback: &Callback,
+    span: Span,
+) -> Result<Past, Problem> {
+    Past::read(console, &TrafficOf::Callback(callback.id), span).await
+}
+
+pub(super) fn chooser(id: CallbackId, span: Span) -> Markup {
+    html! {
+        div.head {
+            h2 { "Health, " (span.name()) }
+            (span::chooser(span, &format!("/callbacks/{id}"), &[]))
+        }
+    }
+}
+
+/// `waiting` are its pending deliveries.
+pub(super) fn tiles(past: &Past, id: CallbackId, waiting: u64) -> Markup {
+    let (sum, id) = (&past.sum, id.to_string());
+    let since = past.steps.first.to_string();
+    let to = |status: &str, since: &str| {
+        address("/deliveries", &[("callback", &id), ("status", status), ("since", since)])
+    };
+    html! {
+        dl.tiles {
+            div.tile {
+                dt { "Success of attempts" }
+                dd {
+                    (sum.success_ratio().map_or("–".to_owned(), percent))
+                    small { (number(sum.failed)) " of " (number(sum.attempts())) " failed" }
+                }
+            }
+            div.tile {
+                dt { "Response time" }
+                dd {
+                    (sum.duration_mean().map_or("–".to_owned(), duration))
+                    small { @if sum.attempts() > 0 { "on average; the longest " (duration(sum.duration_max)) } @else { "nothing was tried" } }
+                }
+            }
+            div.tile {
+                dt { "Waiting now" }
+                dd { a href=(to("pending", "")) { (counted(waiting, COUNTED_MAX)) } small { "pending deliveries" } }
+            }
+            div.tile {
+                dt { "Exhausted" }
+                dd { a href=(to("exhausted", &since)) { (number(sum.exhausted)) } small { "given up" } }
+            }
+        }
+    }
+}
+
+pub(super) fn charts(past: &Past) -> Markup {
+    html! {
+        div.columns {
+            div #attempts-chart data-live="10" { (chart::attempts(past)) }
+            div #time-chart data-live="10" { (chart::response_time(past)) }
+        }
+    }
+}

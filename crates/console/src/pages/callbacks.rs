@@ -1,0 +1,241 @@
+//! Callbacks: the list, the form, and what can be done to one.
+
+mod actions;
+mod fields;
+mod form;
+pub(super) mod inputs;
+pub(super) mod list;
+mod preview;
+mod secret;
+mod trial;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use maud::Markup;
+use ringback_api::{FieldError, PathId, Problem};
+use ringback_core::{Callback, CallbackId};
+use serde_json::json;
+
+use self::form::{AS_OF, Form, PURPOSE, Purpose};
+use self::inputs::Mistakes;
+use self::list::Reach;
+use super::layout::Section;
+use super::posted::{Fields, Posted};
+use super::said::{Asked, Said};
+use super::visitor::Visitor;
+use crate::callbacks::{make, own, update};
+use crate::state::Console;
+use crate::wire::callback::CallbackSettings;
+use crate::wire::settings::Rules;
+
+pub(super) use actions::actions;
+
+pub(super) fn router() -> Router<Console> {
+    Router::new()
+        .route("/callbacks", get(show).post(add))
+        .route("/callbacks/new", get(adding))
+        .route("/callbacks/preview", post(preview))
+        .route("/callbacks/{id}/edit", get(editing).post(save))
+        .merge(actions::router())
+        .merge(secret::router())
+        .merge(trial::router())
+}
+
+/// Which part of the console a callback belongs to.
+pub(super) fn section_of(callback: &Callback) -> Section {
+    if callback.account.is_some() { Section::Callbacks } else { Section::Integrations }
+}
+
+async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Asked(query): Asked,
+) -> Result<Markup, Problem> {
+    list::page(&console, &visitor, query, Reach::Account).await
+}
+
+async fn adding(State(console): State<Console>, visitor: Visitor) -> Markup {
+    blank(&console, &visitor, Purpose::Callback).await
+}
+
+/// The form of a new callback, with what is taken unless something else is said.
+pub(super) async fn adding_integration(console: &Console, visitor: &Visitor) -> Markup {
+    blank(console, visitor, Purpose::Integration).await
+}
+
+async fn blank(console: &Console, visitor: &Visitor, purpose: Purpose) -> Markup {
+    let defaults = json!({ "url": "" });
+    let defaults: CallbackSettings =
+        serde_json::from_value(defaults).expect("all other members have a default");
+    show_settings(console, visitor, &purpose, &defaults).await
+}
+
+async fn editing(
+    State(console): State<Console>,
+    visitor: Visitor,
+    PathId(id): PathId<CallbackId>,
+) -> Result<Markup, Problem> {
+    let callback = own(&console, &visitor.caller, id).await?;
+    let settings = CallbackSettings::of(&callback);
+    let purpose = Purpose::Change(Box::new(callback));
+    Ok(show_settings(&console, &visitor, &purpose, &settings).await)
+}
+
+async fn show_settings(
+    console: &Console,
+    visitor: &Visitor,
+    purpose: &Purpose,
+    settings: &CallbackSettings,
+) -> Markup {
+    let fields = fields::of(settings, console.reference.types().await.catalog());
+    show_typed(console, visitor, purpose, &fields, &Mistakes::default()).await
+}
+
+async fn show_typed(
+    console: &Console,
+    visitor: &Visitor,
+    purpose: &Purpose,
+    fields: &Fields,
+    mistakes: &Mistakes,
+) -> Markup {
+    let types = console.reference.types().await;
+    let rules = Rules { address_policy: &console.address_policy };
+    Form { visitor, purpose, fields, mistakes, catalog: types.catalog(), rules: &rules }.page()
+}
+
+async fn add(
+    State(console): State<Console>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Response, Problem> {
+    make_of(&console, &visitor, Purpose::Callback, &fields).await
+}
+
+/// Makes a callback of what was typed, or shows the form again with what is wrong.
+pub(super) async fn add_integration(
+    console: &Console,
+    visitor: &Visitor,
+    fields: &Fields,
+) -> Result<Response, Problem> {
+    make_of(console, visitor, Purpose::Integration, fields).await
+}
+
+async fn make_of(
+    console: &Console,
+    visitor: &Visitor,
+    purpose: Purpose,
+    fields: &Fields,
+) -> Result<Response, Problem> {
+    let made = match fields::settings(fields, None) {
+        Err(errors) => Err(fields::mistakes(&errors, &[])),
+        Ok(mut settings) => {
+            settings.account = account(visitor, &purpose, fields);
+            let made = make(console, &visitor.caller, &settings).await;
+            refused(made, &settings)?
+        }
+    };
+    match made {
+        Ok(callback) => Ok(saved(&callback, Said::CallbackAdded, Said::CallbackAddedForAll)),
+        Err(mistakes) => Ok(again(console, visitor, &purpose, fields, &mistakes).await),
+    }
+}
+
+/// Whose callback is asked for: an account's visitor has no choice.
+fn account(visitor: &Visitor, purpose: &Purpose, fields: &Fields) -> Option<Option<String>> {
+    let typed = fields.text("account").trim();
+    match purpose {
+        Purpose::Integration => Some(None),
+        _ if !visitor.is_administrator() => None,
+        _ => Some((!typed.is_empty()).then(|| typed.to_owned())),
+    }
+}
+
+async fn save(
+    State(console): State<Console>,
+    PathId(id): PathId<CallbackId>,
+    Posted { visitor, mut fields }: Posted,
+) -> Result<Response, Problem> {
+    let stored = own(&console, &visitor.caller, id).await?;
+    let changed = match fields::settings(&fields, Some(&stored)) {
+        Err(errors) => Err(fields::mistakes(&errors, &[])),
+        Ok(settings) => {
+            let as_of = fields.text(AS_OF);
+            let changed = update(&console, &visitor.caller, id, |stored| {
+                if stored.updated_at.to_string() == as_of {
+                    return Ok(settings.clone());
+                }
+                Err(Problem::conflict(CHANGED))
+            });
+            match changed.await {
+                Err(problem) if problem.detail() == CHANGED => {
+                    // Who saves again has been told: that form is of the callback as it is by now.
+                    fields = fields.without(AS_OF);
+                    Err(fields::mistakes(&[FieldError::new("", CHANGED)], &[]))
+                }
+                changed => refused(changed, &settings)?,
+            }
+        }
+    };
+    match changed {
+        Ok(callback) => Ok(saved(&callback, Said::CallbackSaved, Said::CallbackSavedForAll)),
+        Err(mistakes) => {
+            let stored = own(&console, &visitor.caller, id).await?;
+            let purpose = Purpose::Change(Box::new(stored));
+            Ok(again(&console, &visitor, &purpose, &fields, &mistakes).await)
+        }
+    }
+}
+
+const CHANGED: &str = "this callback was changed after you opened the form. What you typed is still here: save again to put it in the place \
+     of that change";
+
+/// Tells what is wrong with the settings from all else that can go wrong.
+fn refused(
+    done: Result<Callback, Problem>,
+    settings: &CallbackSettings,
+) -> Result<Result<Callback, Mistakes>, Problem> {
+    match done {
+        Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+            Ok(Err(fields::mistakes(problem.errors(), &settings.events)))
+        }
+        done => done.map(Ok),
+    }
+}
+
+fn saved(callback: &Callback, said: Said, said_of_all: Said) -> Response {
+    let said = if callback.events.matches_all() { said_of_all } else { said };
+    said.at(&address_of(callback)).into_response()
+}
+
+fn address_of(callback: &Callback) -> String {
+    format!("{}/callbacks/{}", super::ROOT, callback.id)
+}
+
+async fn again(
+    console: &Console,
+    visitor: &Visitor,
+    purpose: &Purpose,
+    fields: &Fields,
+    mistakes: &Mistakes,
+) -> Response {
+    let page = show_typed(console, visitor, purpose, fields, mistakes).await;
+    (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// The form with what was typed, and what a request would be. Nothing is saved.
+async fn preview(
+    State(console): State<Console>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Markup, Problem> {
+    let purpose = match fields.text(PURPOSE) {
+        "callback" => Purpose::Callback,
+        "integration" if visitor.is_administrator() => Purpose::Integration,
+        id => {
+            let id = id.parse().map_err(|_| Problem::not_found("callback"))?;
+            Purpose::Change(Box::new(own(&console, &visitor.caller, id).await?))
+        }
+    };
+    Ok(show_typed(&console, &visitor, &purpose, &fields, &Mistakes::default()).await)
+}

@@ -1,0 +1,199 @@
+//! The fields of a form, each with its label, its hint and what is wrong with it.
+
+use maud::{Markup, html};
+use ringback_api::FieldError;
+
+use crate::pages::posted::Fields;
+
+/// What is wrong with what was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::pages) struct Mistakes(Vec<Mistake>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mistake {
+    /// The name of the field; empty: the whole form.
+    field: String,
+    detail: String,
+}
+
+/// Makes the fields of a form out of what was typed, or is stored.
+#[derive(Clone, Copy)]
+pub(in crate::pages) struct Inputs<'a> {
+    pub(in crate::pages) fields: &'a Fields,
+    pub(in crate::pages) mistakes: &'a Mistakes,
+    /// What people call a field of this name.
+    pub(in crate::pages) label_of: fn(&str) -> &'static str,
+}
+
+/// What ties a control to what is said of it.
+struct Ties<'a> {
+    id: String,
+    described_by: Option<String>,
+    wrong: Option<&'a str>,
+}
+
+impl Mistakes {
+    /// Finds the field of each error, and what to say there.
+    pub(in crate::pages) fn of(
+        errors: &[FieldError],
+        place: impl Fn(&FieldError) -> (String, String),
+    ) -> Self {
+        let mistakes = errors.iter().map(|error| {
+            let (field, detail) = place(error);
+            Mistake { field, detail }
+        });
+        Self(mistakes.collect())
+    }
+
+    /// The id of the control of this name.
+    fn id_of(name: &str) -> String {
+        // Apart from those of the page that a dialog with this form may stand on.
+        format!("f-{}", name.replace(['/', '_'], "-"))
+    }
+
+    fn at(&self, name: &str) -> Option<&str> {
+        let mistake = self.0.iter().find(|mistake| mistake.field == name)?;
+        Some(&mistake.detail)
+    }
+}
+
+impl Inputs<'_> {
+    /// All that is wrong, each with a link to its field.
+    pub(in crate::pages) fn summary(&self) -> Markup {
+        let mistakes = &self.mistakes.0;
+        html! {
+            @if !mistakes.is_empty() {
+                div.banner.bad role="alert" {
+                    p { strong {
+                        @match mistakes.len() {
+                            1 => "This was not saved: one thing needs a change.",
+                            _ => "This was not saved: some things need a change.",
+                        }
+                    } }
+                    ul {
+                        @for Mistake { field, detail } in mistakes {
+                            li {
+                                @if field.is_empty() { (detail) } @else {
+                                    a href={ "#" (Mistakes::id_of(field)) } { ((self.label_of)(field)) } ": " (detail)
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub(in crate::pages) fn text(&self, name: &str, hint: &str) -> Markup {
+        self.line(name, hint, "text", None)
+    }
+
+    /// A number; a text field all the same, so that what is no number is seen and told.
+    pub(in crate::pages) fn number(&self, name: &str, hint: &str) -> Markup {
+        self.line(name, hint, "text", Some("decimal"))
+    }
+
+    fn line(&self, name: &str, hint: &str, kind: &str, mode: Option<&str>) -> Markup {
+        let value = self.fields.text(name);
+        self.field(name, hint, |ties| html! {
+            input id=(ties.id) type=(kind) name=(name) value=(value) inputmode=[mode] autocomplete="off" spellcheck="false"
+                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+        })
+    }
+
+    /// A secret: it is taken and never shown. What was typed before is asked for once more.
+    pub(in crate::pages) fn secret(&self, name: &str, hint: &str) -> Markup {
+        let was_typed = !self.fields.text(name).is_empty();
+        let hint = if was_typed { "Type it once more: secrets are not sent back." } else { hint };
+        self.field(name, hint, |ties| html! {
+            input id=(ties.id) type="password" name=(name) autocomplete="new-password" spellcheck="false"
+                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+        })
+    }
+
+    pub(in crate::pages) fn area(&self, name: &str, hint: &str) -> Markup {
+        let value = self.fields.text(name);
+        // The first line break of a text area is not part of it.
+        self.field(name, hint, |ties| html! {
+            textarea.mono id=(ties.id) name=(name) rows="3" spellcheck="false" autocapitalize="off"
+                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()] { "\n" (value) }
+        })
+    }
+
+    /// One of these: value and name of each. What was typed and is none of them stays to be seen.
+    pub(in crate::pages) fn choice(
+        &self,
+        name: &str,
+        hint: &str,
+        choices: &[(&str, &str)],
+    ) -> Markup {
+        let chosen = self.fields.text(name);
+        let is_known = chosen.is_empty() || choices.iter().any(|(value, _)| *value == chosen);
+        self.field(name, hint, |ties| html! {
+            select id=(ties.id) name=(name) aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()] {
+                @if !is_known { option value=(chosen) selected { (chosen) } }
+                @for (value, shown) in choices {
+                    option value=(value) selected[*value == chosen] { (shown) }
+                }
+            }
+        })
+    }
+
+    /// A box to tick.
+    pub(in crate::pages) fn tick(&self, name: &str, hint: &str) -> Markup {
+        let ties = self.ties(name, hint);
+        html! {
+            div.field {
+                div.check {
+                    input id=(ties.id) type="checkbox" name=(name) value="yes" checked[self.fields.has(name)]
+                        aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+                    label for=(ties.id) { ((self.label_of)(name)) }
+                }
+                (ties.said(hint))
+            }
+        }
+    }
+
+    /// What the enter key presses, in a form that has other buttons before the one that saves.
+    pub(in crate::pages) fn default_button() -> Markup {
+        html! { button.visually-hidden type="submit" tabindex="-1" aria-hidden="true" { "Save" } }
+    }
+
+    /// What is wrong with a group of boxes, where there is no one control to tie it to.
+    pub(in crate::pages) fn wrong(&self, name: &str) -> Markup {
+        html! { @if let Some(wrong) = self.mistakes.at(name) { p.error { (wrong) } } }
+    }
+
+    fn field(&self, name: &str, hint: &str, control: impl FnOnce(&Ties<'_>) -> Markup) -> Markup {
+        let ties = self.ties(name, hint);
+        html! {
+            div.field {
+                label for=(ties.id) { ((self.label_of)(name)) }
+                (control(&ties))
+                (ties.said(hint))
+            }
+        }
+    }
+
+    fn ties(&self, name: &str, hint: &str) -> Ties<'_> {
+        let (id, wrong) = (Mistakes::id_of(name), self.mistakes.at(name));
+        let parts = [("error", wrong.is_some()), ("hint", !hint.is_empty())];
+        let parts = parts.iter().filter(|(_, is_there)| *is_there);
+        let described_by: Vec<_> = parts.map(|(part, _)| format!("{id}-{part}")).collect();
+        let described_by = (!described_by.is_empty()).then(|| described_by.join(" "));
+        Ties { id, described_by, wrong }
+    }
+}
+
+impl Ties<'_> {
+    fn invalid(&self) -> Option<&'static str> {
+        self.wrong.map(|_| "true")
+    }
+
+    fn said(&self, hint: &str) -> Markup {
+        html! {
+            @if let Some(wrong) = self.wrong { p.error id={ (self.id) "-error" } { (wrong) } }
+            @if !hint.is_empty() { p.hint id={ (self.id) "-hint" } { (hint) } }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! The list of callbacks: sought, sorted and paged in memory.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
+
+use maud::{Markup, html};
+use ringback_api::{Problem, Query};
+use ringback_core::callback::{CallbackState, DisabledReason};
+use ringback_core::{Account, Callback, CallbackId};
+
+use super::actions::row_actions;
+use crate::pages::ROOT;
+use crate::pages::chart::sparkline;
+use crate::pages::filters::{Filter, choice_field, text_field};
+use crate::pages::known::{self, Callbacks};
+use crate::pages::layout::{Section, page as whole_page};
+use crate::pages::parts::{
+    address, callback_badge, callback_link, name_of, nothing, number, percent, time,
+};
+use crate::pages::traffic::{self, Day};
+use crate::pages::visitor::Visitor;
+use crate::state::Console;
+
+/// How many rows a page has.
+const ROWS: usize = 50;
+/// With more accounts than this a list to choose from helps nobody.
+const ACCOUNTS_MAX: usize = 200;
+
+/// Whose events a callback gets: each kind has a list of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pages) enum Reach {
+    /// One account's.
+    Account,
+    /// Those of all accounts.
+    Instance,
+}
+
+impl Reach {
+    fn is_of(self, callback: &Callback) -> bool {
+        (self == Self::Account) == callback.account.is_some()
+    }
+
+    /// Below [`ROOT`].
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Account => "/callbacks",
+            Self::Instance => "/integrations",
+        }
+    }
+}
+
+/// The order of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sort {
+    by: Column,
+    descends: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Name,
+    Status,
+    Success,
+    Created,
+}
+
+/// There is no such order.
+#[derive(Debug)]
+struct UnknownSort;
+
+/// One callback with its last day.
+struct Row<'a> {
+    callback: &'a Callback,
+    day: Option<&'a Day>,
+}
+
+/// The page with the list.
+pub(in crate::pages) async fn page(
+    console: &Console,
+    visitor: &Visitor,
+    query: Query,
+    reach: Reach,
+) -> Result<Markup, Problem> {
+    let mut filter = Filter::of(query);
+    let search = filter.take::<String>("search")?.unwrap_or_default();
+    let account = filter.take::<Account>("account")?;
+    let state = filter.take::<String>("state")?;
+    let sort = filter.take_exact::<Sort>("sort")?;
+    let number: usize = filter.take_exact("page")?.unwrap_or(1);
+    filter.end()?;
+    let is_filtered = !search.is_empty() || !filter.text("account").is_empty() || state.is_some();
+    let callbacks = known::callbacks(console).await?;
+    let days = traffic::of_callbacks(console).await?;
+    let sought = Sought { search: search.to_lowercase(), account, state };
+    let found = callbacks.of(&visitor.caller).filter(|callback| reach.is_of(callback));
+    let mut rows: Vec<_> = match filter.is_right() {
+        true => found.filter(|callback| sought.is_met_by(callback)).map(|it| row(it, &days)).collect(),
+        false => Vec::new(),
+    };
+    sort.unwrap_or(Sort::FIRST).apply(&mut rows);
+    let others = callbacks.of(&visitor.caller).filter(|callback| !reach.is_of(callback)).count();
+    let list = List { visitor, reach, filter: &filter, sort, is_filtered };
+    let body = html! {
+        (list.head(others))
+        (list.form(&callbacks))
+        (list.table(&rows, number))
+    };
+    let (section, title) = match reach {
+        Reach::Account => (Section::Callbacks, "Callbacks"),
+        Reach::Instance => (Section::Integrations, "Integrations"),
+    };
+    Ok(whole_page(visitor, section, title, body))
+}
+
+fn row<'a>(callback: &'a Callback, days: &'a HashMap<CallbackId, Day>) -> Row<'a> {
+    Row { callback, day: days.get(&callback.id) }
+}
+
+/// What a callback in the list has to be.
+struct Sought {
+    /// In small letters.
+    search: String,
+    account: Option<Account>,
+    state: Option<String>,
+}
+
+impl Sought {
+    fn is_met_by(&self, callback: &Callback) -> bool {
+        let has = |text: &str| text.to_lowercase().contains(&self.search);
+        (self.search.is_empty()
+            || has(&callback.description)
+            || has(callback.url.as_str())
+            || has(&callback.id.to_string())
+            || callback.account.as_ref().is_some_and(|account| has(account.as_str())))
+            && (self.account.is_none() || self.account == callback.account)
+            && self.state.as_deref().is_none_or(|state| state == word_of(callback.state))
+    }
+}
+
+const STATES: [&str; 4] = ["enabled", "paused", "disabled", "gone"];
+
+const fn word_of(state: CallbackState) -> &'static str {
+    match state {
+        CallbackState::Enabled => STATES[0],
+        CallbackState::Paused => STATES[1],
+        CallbackState::Disabled(DisabledReason::ByOwner) => STATES[2],
+        CallbackState::Disabled(DisabledReason::Gone) => STATES[3],
+    }
+}
+
+impl Sort {
+    const FIRST: Self = Self { by: Column::Name, descends: false };
+
+    fn apply(self, rows: &mut [Row<'_>]) {
+        match self.by {
+            Column::Name => rows.sort_by_cached_key(|row| name_of(row.callback).to_lowercase()),
+            Column::Status => rows.sort_by_key(|row| {
+                STATES.iter().position(|state| *state == word_of(row.callback.state))
+            }),
+            Column::Created => rows.sort_by_key(|row| (row.callback.created_at, row.callback.id)),
+            Column::Success => rows.sort_by(|a, b| by_success(a, b)),
+        }
+        if self.descends {
+            rows.reverse();
+        }
+    }
+
+    fn word(self) -> String {
+        let by = match self.by {
+            Column::Name => "name",
+            Column::Status => "status",
+            Column::Success => "success",
+            Column::Created => "created",
+        };
+        format!("{}{by}", if self.descends { "-" } else { "" })
+    }
+}
+
+/// Those that got nothing are neither good nor bad: they come after the best.
+fn by_success(a: &Row<'_>, b: &Row<'_>) -> Ordering {
+    let ratio = |row: &Row<'_>| row.ratio().unwrap_or(2.0);
+    ratio(a).total_cmp(&ratio(b)).then_with(|| a.callback.id.cmp(&b.callback.id))
+}
+
+impl FromStr for Sort {
+    type Err = UnknownSort;
+
+    fn from_str(word: &str) -> Result<Self, UnknownSort> {
+        let (descends, by) = match word.strip_prefix('-') {
+            Some(by) => (true, by),
+            None => (false, word),
+        };
+        let by = match by {
+            "name" => Column::Name,
+            "status" => Column::Status,
+            "success" => Column::Success,
+            "created" => Column::Created,
+            _ => return Err(UnknownSort),
+        };
+        Ok(Self { by, descends })
+    }
+}
+
+impl std::fmt::Display for UnknownSort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("name, status, success or created, with a - before it: the other way round")
+    }
+}
+
+impl Row<'_> {
+    fn ratio(&self) -> Option<f64> {
+        self.day.and_then(|day| day.sum.success_ratio())
+    }
+}
+
+/// The list as it was asked for.
+struct List<'a> {
+    visitor: &'a Visitor,
+    reach: Reach,
+    filter: &'a Filter,
+    sort: Option<Sort>,
+    is_filtered: bool,
+}
+
+impl List<'_> {
+    fn head(&self, others: usize) -> Markup {
+        let others = u64::try_from(others).unwrap_or(u64::MAX);
+        html! {
+            @match self.reach {
+                Reach::Account => div.head {
+                    h1 { "Callbacks" }
+                    a.button.primary href={ (ROOT) "/callbacks/new" } data-dialog { "Add a callback" }
+                    @if self.visitor.is_administrator() {
+                        p.lead {
+                            "Where each account’s events are sent. Callbacks for all accounts are "
+                            a href={ (ROOT) "/integrations" } { "integrations (" (number(others)) ")" } "."
+                        }
+                    }
+                },
+                Reach::Instance => div.head {
+                    h1 { "Integrations" }
+                    a.button.primary href={ (ROOT) "/integrations/new" } data-dialog { "Add an integration" }
+                    p.lead {
+                        "Callbacks that get the events of all accounts. Those of single accounts are among the "
+                        a href={ (ROOT) "/callbacks" } { "callbacks (" (number(others)) ")" } "."
+                    }
+                },
+            }
+        }
+    }
+
+    fn form(&self, callbacks: &Callbacks) -> Markup {
+        let choice = |word: &str| (word.to_owned(), word.to_owned());
+        let states = STATES.map(choice);
+        let accounts: BTreeSet<_> = callbacks
+            .of(&self.visitor.caller)
+            .filter_map(|callback| callback.account.as_ref().map(Account::as_str))
+            .collect();
+        let has_account = self.reach == Reach::Account && self.visitor.is_administrator();
+        html! {
+            form.filters method="get" {
+                (text_field(self.filter, "Search", "search", None))
+                @if has_account && accounts.len() <= ACCOUNTS_MAX {
+                    @let accounts: Vec<_> = accounts.into_iter().map(choice).collect();
+                    (choice_field(self.filter, "Account", "account", ("All accounts", &accounts)))
+                } @else if has_account {
+                    (text_field(self.filter, "Account", "account", None))
+                }
+                (choice_field(self.filter, "State", "state", ("All states", &states)))
+                @if let Some(sort) = self.sort { input type="hidden" name="sort" value=(sort.word()); }
+                div.actions {
+                    button type="submit" { "Show" }
+                    @if self.is_filtered { a href={ (ROOT) (self.reach.path()) } { "Show all" } }
+                }
+            }
+        }
+    }
+
+    fn table(&self, rows: &[Row<'_>], page: usize) -> Markup {
+        let pages = rows.len().div_ceil(ROWS).max(1);
+        let page = page.clamp(1, pages);
+        let shown = &rows[(page - 1) * ROWS..rows.len().min(page * ROWS)];
+        html! {
+            div #callbacks data-live="30" {
+                div.card.bare-list {
+                    @if shown.is_empty() { (self.none()) } @else {
+                        table.list {
+                            thead { tr {
+                                (self.column("Name", Some(Column::Name)))
+                                @if self.reach == Reach::Account { (self.column("Account", None)) }
+                                (self.column("Events", None))
+                                (self.column("State", Some(Column::Status)))
+                                (self.column("Success in 24 h", Some(Column::Success)))
+                                (self.column("Attempts in 24 h", None))
+                                (self.column("Created", Some(Column::Created)))
+                                th scope="col" { span.visually-hidden { "What can be done" } }
+                            } }
+                            tbody { @for row in shown { (self.row(row)) } }
+                        }
+                    }
+                }
+                (self.pager(page, pages, rows.len()))
+            }
+        }
+    }
+
+    fn column(&self, label: &str, sorts_by: Option<Column>) -> Markup {
+        let sort = self.sort.unwrap_or(Sort::FIRST);
+        let Some(by) = sorts_by else {
+            return html! { th scope="col" { (label) } };
+        };
+        let is_sorted = sort.by == by;
+        let order = match (is_sorted, sort.descends) {
+            (false, _) => None,
+            (true, false) => Some("ascending"),
+            (true, true) => Some("descending"),
+        };
+        let other = Sort { by, descends: is_sorted && !sort.descends };
+        let mark = match order {
+            None => "",
+            Some("ascending") => " ↑",
+            Some(_) => " ↓",
+        };
+        html! {
+            th scope="col" aria-sort=[order] {
+                a href=(self.address(&other.word(), "")) { (label) span aria-hidden="true" { (mark) } }
+            }
+        }
+    }
+
+    fn row(&self, row: &Row<'_>) -> Markup {
+        let callback = row.callback;
+        let hours = row.day.map(|day| day.hours.as_slice()).unwrap_or_default();
+        html! {
+            tr {
+                th scope="row" {
+                    div.named {
+                        (callback_link(Some(callback), callback.id))
+                        @if !callback.description.is_empty() { code.under { (callback.url.as_str()) } }
+                    }
+                }
+                @if self.reach == Reach::Account {
+                    td data-label="Account" { @if let Some(account) = &callback.account { (account) } }
+                }
+                td data-label="Events" { (in_short(callback)) }
+                td data-label="State" { (callback_badge(callback.state)) }
+                td data-label="Success in 24 h" {
+                    @match row.ratio() { Some(ratio) => (percent(ratio)), None => span.muted { "–" } }
+                }
+                td data-label="Attempts in 24 h" {
+                    @match row.day {
+                        Some(day) => (sparkline(hours, &in_words(day))),
+                        None => span.muted { "none" },
+                    }
+                }
+                td data-label="Created" { (time(callback.created_at)) }
+                td { (row_actions(self.visitor, callback)) }
+            }
+        }
+    }
+
+    fn none(&self) -> Markup {
+        if self.is_filtered {
+            let all = html! { "Search for less, or " a href={ (ROOT) (self.reach.path()) } { "show all" } "." };
+            return nothing("Nothing matches", all);
+        }
+        match self.reach {
+            Reach::Account => nothing(
+                "There are no callbacks yet",
+                html! {
+                    "A callback says where events are sent, and which. "
+                    a href={ (ROOT) "/callbacks/new" } data-dialog { "Add the first one" } "."
+                },
+            ),
+            Reach::Instance => nothing(
+                "There are no integrations yet",
+                html! {
+                    "An integration gets the events of all accounts. "
+                    a href={ (ROOT) "/integrations/new" } data-dialog { "Add the first one" } "."
+                },
+            ),
+        }
+    }
+
+    fn pager(&self, page: usize, pages: usize, rows: usize) -> Markup {
+        let sort = self.sort.map(Sort::word).unwrap_or_default();
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        html! {
+            @if pages > 1 {
+                nav.pager aria-label="Pages" {
+                    @if page > 1 {
+                        a rel="prev" href=(self.address(&sort, &(page - 1).to_string())) { "Page before" }
+                    }
+                    span.muted { "Page " (page) " of " (pages) ", " (number(rows)) " in all" }
+                    @if page < pages {
+                        a rel="next" href=(self.address(&sort, &(page + 1).to_string())) { "Next page" }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The address of the same list in this order, at this page.
+    fn address(&self, sort: &str, page: &str) -> String {
+        let kept = ["search", "account", "state"].map(|name| (name, self.filter.text(name)));
+        let parameters: Vec<_> = kept.into_iter().chain([("sort", sort), ("page", page)]).collect();
+        address(self.reach.path(), &parameters)
+    }
+}
+
+/// Which events it gets, in a few words.
+fn in_short(callback: &Callback) -> Markup {
+    /// As many names as fit.
+    const NAMES: usize = 2;
+    if callback.events.matches_all() {
+        return html! { "all events" };
+    }
+    let patterns = callback.events.patterns();
+    let more = patterns.len().saturating_sub(NAMES);
+    html! {
+        div.named {
+            @for pattern in patterns.iter().take(NAMES) { code { (pattern) } }
+            @if more > 0 { span.muted title=(patterns.join(", ")) { "and " (more) " more" } }
+        }
+    }
+}
+
+fn in_words(day: &Day) -> String {
+    let (succeeded, failed) = (number(day.sum.succeeded), number(day.sum.failed));
+    format!("{succeeded} attempts succeeded, {failed} failed")
+}

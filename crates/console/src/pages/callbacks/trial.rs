@@ -1,0 +1,149 @@
+//! A callback, tried out: what to send, and what came of it.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use maud::{Markup, html};
+use ringback_api::{PathId, Problem};
+use ringback_core::catalog::Catalog;
+use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::{Callback, CallbackId, Outcome};
+
+use super::form::crumb;
+use super::{address_of, section_of};
+use crate::callbacks::own;
+use crate::pages::ROOT;
+use crate::pages::layout::page;
+use crate::pages::parts::{badge, delivery_badge, duration, name_of, post_button, token};
+use crate::pages::posted::Posted;
+use crate::pages::visitor::Visitor;
+use crate::state::Console;
+use crate::trial::{Tried, try_out};
+use crate::wire::replay::TestEvent;
+
+pub(super) fn router() -> Router<Console> {
+    Router::new().route("/callbacks/{id}/test", get(choose).post(send))
+}
+
+/// The field in which the type of the event is chosen.
+const EVENT: &str = "event";
+
+async fn choose(
+    State(console): State<Console>,
+    visitor: Visitor,
+    PathId(id): PathId<CallbackId>,
+) -> Result<Markup, Problem> {
+    let callback = own(&console, &visitor.caller, id).await?;
+    let types = console.reference.types().await;
+    let form = form(&visitor, &callback, types.catalog(), "");
+    Ok(trial_page(&visitor, &callback, "Send a test event", &form))
+}
+
+async fn send(
+    State(console): State<Console>,
+    PathId(id): PathId<CallbackId>,
+    Posted { visitor, fields }: Posted,
+) -> Result<Markup, Problem> {
+    let name = fields.text(EVENT).trim();
+    let wanted = TestEvent::of_type((!name.is_empty()).then(|| name.to_owned()));
+    let tried = try_out(&console, &visitor.caller, id, &wanted).await?;
+    let callback = own(&console, &visitor.caller, id).await?;
+    let types = console.reference.types().await;
+    let body = html! {
+        (result(&tried))
+        h2 { "Once more" }
+        (form(&visitor, &callback, types.catalog(), name))
+    };
+    Ok(trial_page(&visitor, &callback, "What came of the test event", &body))
+}
+
+fn trial_page(visitor: &Visitor, callback: &Callback, title: &str, body: &Markup) -> Markup {
+    let body = html! {
+        (crumb(callback))
+        div.head { h1 { (title) } }
+        (body)
+    };
+    page(visitor, section_of(callback), title, body)
+}
+
+fn form(visitor: &Visitor, callback: &Callback, catalog: &Catalog, chosen: &str) -> Markup {
+    if !callback.state.is_enabled() {
+        let enable = format!("{}/enable", address_of(callback));
+        return html! {
+            p { "It is disabled, so nothing is sent to it. Enable it first." }
+            (post_button(visitor, &enable, "Enable it", "primary"))
+        };
+    }
+    html! {
+        p { "One request is made to " code { (callback.url.as_str()) } " with examples of the event’s variables, whatever " (name_of(callback))
+            " listens to. It is in the history like any other, and is not tried again." }
+        form method="post" action={ (address_of(callback)) "/test" } {
+            (token(visitor))
+            div.field {
+                label for="f-event" { "Event" }
+                select #f-event name=(EVENT) {
+                    option value="" { "ringback.test" }
+                    @for (kind, _) in catalog.iter() {
+                        option value=(kind.name) selected[kind.name.as_str() == chosen] { (kind.name) }
+                    }
+                }
+            }
+            button.primary type="submit" { "Send it" }
+        }
+    }
+}
+
+fn result(tried: &Tried) -> Markup {
+    let (delivery, attempt) = match &tried.seen {
+        Some((delivery, attempt)) => (Some(delivery), attempt.as_ref()),
+        None => (None, None),
+    };
+    html! {
+        @match attempt {
+            Some(attempt) => (answered(attempt)),
+            None => (not_yet(delivery)),
+        }
+        p { a href={ (ROOT) "/deliveries/" (tried.delivery) } { "All that was sent and answered" } }
+    }
+}
+
+fn answered(attempt: &Attempt) -> Markup {
+    let (class, said) = match &attempt.outcome {
+        Outcome::Success { .. } => ("good", "It arrived."),
+        Outcome::HttpError { .. } => ("bad", "The receiver did not take it."),
+        Outcome::Timeout { .. } => ("bad", "There was no whole answer in time."),
+        Outcome::Connection { .. } => ("bad", "There was no connection, or it broke."),
+        Outcome::Blocked { .. } => ("bad", "It was not sent: this address may not be sent to."),
+    };
+    html! {
+        div class={ "banner " (class) } role="status" { p { strong { (said) } } }
+        dl.facts {
+            dt { "Request" } dd { (attempt.request.method.as_str()) " " code { (attempt.request.url) } }
+            dt { "Answer" } dd { (answer(attempt)) }
+            dt { "Took" } dd { (duration(attempt.duration)) }
+        }
+        @if let Some(response) = &attempt.response {
+            @let text = String::from_utf8_lossy(&response.body);
+            @if !text.is_empty() { pre { (text) } }
+        }
+    }
+}
+
+fn answer(attempt: &Attempt) -> Markup {
+    match &attempt.outcome {
+        Outcome::Success { status } => badge("good", &status.to_string()),
+        Outcome::HttpError { status, .. } => badge("bad", &status.to_string()),
+        Outcome::Timeout { reason }
+        | Outcome::Connection { reason }
+        | Outcome::Blocked { reason } => html! { (reason) },
+    }
+}
+
+fn not_yet(delivery: Option<&Delivery>) -> Markup {
+    html! {
+        div.banner.busy role="status" {
+            p { strong { "It was not tried in time." } " It stands behind others, or no worker runs. Look at its delivery later." }
+            @if let Some(delivery) = delivery { p { (delivery_badge(delivery.state)) } }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Deliveries: the list, and one with every attempt.
+
+mod attempts;
+mod curl;
+mod one;
+mod standing;
+mod table;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use ringback_api::Problem;
+use ringback_core::Account;
+use ringback_store::{DeliveryQuery, Page, StatusFilter};
+
+use super::ROOT;
+use super::filters::{Filter, callback_field, choice_field, text_field};
+use super::known::callbacks;
+use super::layout::{Section, page};
+use super::parts::{self, Moment, ROWS, moment_field, nothing, pager};
+use super::said::Asked;
+use super::visitor::Visitor;
+use crate::Console;
+use crate::deliveries::Status;
+
+pub(super) use table::{name_link, table};
+
+pub(super) fn router() -> Router<Console> {
+    Router::new()
+        .route("/deliveries", get(list))
+        .route("/deliveries/{id}", get(one::show))
+        .route("/deliveries/{id}/retry", post(one::retry))
+        .route("/deliveries/{id}/cancel", post(one::cancel))
+}
+
+async fn list(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Asked(query): Asked,
+) -> Result<Markup, Problem> {
+    let mut filter = Filter::of(query);
+    let account = filter.take::<Account>("account")?;
+    let mut wanted = DeliveryQuery {
+        account: None,
+        callback: filter.take("callback")?,
+        event: filter.take("event")?,
+        status: filter.take("status")?.map(|Status(status)| status),
+        since: filter.take_exact("since")?.map(|Moment(at)| at),
+        until: filter.take_exact("until")?.map(|Moment(at)| at),
+    };
+    let after = filter.take_exact("cursor")?;
+    filter.end()?;
+    wanted.account = visitor.caller.account_for(account)?;
+    let found = match filter.is_right() {
+        true => console.store.deliveries(&wanted, ROWS, after.as_ref()).await?,
+        false => Page { items: Vec::new(), next: None },
+    };
+    let known = callbacks(&console).await?;
+    let body = html! {
+        div.head { h1 { "Deliveries" } }
+        form.filters method="get" action={ (ROOT) "/deliveries" } {
+            (callback_field(&filter, &known, &visitor.caller))
+            (status_field(&filter))
+            @if visitor.is_administrator() { (text_field(&filter, "Account", "account", None)) }
+            (text_field(&filter, "Event’s id", "event", None))
+            (moment_field("Accepted since", "since", wanted.since.map(Moment)))
+            (moment_field("Accepted before", "until", wanted.until.map(Moment)))
+            div.actions {
+                button.primary type="submit" { "Show" }
+                a.button href={ (ROOT) "/deliveries" } { "Show all" }
+            }
+        }
+        div #deliveries data-live[after.is_none()] {
+            @if !found.items.is_empty() {
+                (table(&visitor, &known, &found.items))
+            } @else if filter.is_right() {
+                div.card.bare-list { (nothing("No deliveries here", nothing_hint())) }
+            }
+        }
+        (pager(&address(&filter, &wanted), after.is_none(), found.next.as_ref()))
+    };
+    Ok(page(&visitor, Section::Deliveries, "Deliveries", body))
+}
+
+fn status_field(filter: &Filter) -> Markup {
+    let statuses = StatusFilter::ALL.map(|status| {
+        let word = status.as_str().to_owned();
+        (word.clone(), word)
+    });
+    choice_field(filter, "Status", "status", ("All", &statuses))
+}
+
+fn nothing_hint() -> Markup {
+    html! {
+        "There is a delivery for each event and each enabled callback that matches it. Ask for less, or look at the "
+        a href={ (ROOT) "/events" } { "events" } " that came in."
+    }
+}
+
+/// The list's address, with its filter.
+fn address(filter: &Filter, wanted: &DeliveryQuery) -> String {
+    let moment = |at: Option<ringback_core::Timestamp>| at.map(|at| at.to_string());
+    let (since, until) = (moment(wanted.since), moment(wanted.until));
+    let parameters = [
+        ("callback", filter.text("callback")),
+        ("status", filter.text("status")),
+        ("account", filter.text("account")),
+        ("event", filter.text("event")),
+        ("since", since.as_deref().unwrap_or_default()),
+        ("until", until.as_deref().unwrap_or_default()),
+    ];
+    parts::address("/deliveries", &parameters)
+}

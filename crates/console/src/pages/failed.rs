@@ -1,0 +1,214 @@
+//! What failed for good, to be sent again.
+
+mod bulk;
+mod selected;
+
+use std::fmt::Display;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use ringback_api::{Problem, Query};
+use ringback_core::delivery::Delivery;
+use ringback_core::{Account, Timestamp};
+use ringback_store::{Cursor, DeliveryQuery, Page, StatusFilter};
+
+use super::ROOT;
+use super::deliveries::name_link;
+use super::filters::{Filter, callback_field, text_field};
+use super::known::{Callbacks, callbacks};
+use super::layout::{Section, page};
+use super::parts::{
+    self, Moment, ROWS, callback_link, moment_field, nothing, number, pager, time, token,
+};
+use super::posted::Fields;
+use super::said::Asked;
+use super::visitor::Visitor;
+use crate::Console;
+
+/// Counted no further: counting is looking.
+const COUNTED_MAX: u32 = 10_000;
+
+pub(super) fn router() -> Router<Console> {
+    Router::new()
+        .route("/failed", get(list))
+        .route("/failed/retry", post(selected::retry))
+        .route("/failed/replay", get(bulk::confirm).post(bulk::begin))
+}
+
+async fn list(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Asked(query): Asked,
+) -> Result<Markup, Problem> {
+    let mut filter = Filter::of(query);
+    let wanted = wanted(&visitor, &mut filter)?;
+    let after = filter.take_exact::<Cursor>("cursor")?;
+    filter.end()?;
+    shown(&console, &visitor, (&filter, &wanted, after.as_ref()), None).await
+}
+
+/// What a filter asks for: of what failed for good.
+fn wanted(visitor: &Visitor, filter: &mut Filter) -> Result<DeliveryQuery, Problem> {
+    let account = filter.take::<Account>("account")?;
+    Ok(DeliveryQuery {
+        account: visitor.caller.account_for(account)?,
+        callback: filter.take("callback")?,
+        event: None,
+        status: Some(StatusFilter::Exhausted),
+        since: filter.take_exact("since")?.map(|Moment(at)| at),
+        until: filter.take_exact("until")?.map(|Moment(at)| at),
+    })
+}
+
+async fn shown(
+    console: &Console,
+    visitor: &Visitor,
+    (filter, wanted, after): (&Filter, &DeliveryQuery, Option<&Cursor>),
+    refused: Option<&str>,
+) -> Result<Markup, Problem> {
+    let (found, count) = match filter.is_right() {
+        true => (
+            console.store.deliveries(wanted, ROWS, after).await?,
+            console.store.count_deliveries(wanted, COUNTED_MAX).await?,
+        ),
+        false => (Page { items: Vec::new(), next: None }, 0),
+    };
+    let known = callbacks(console).await?;
+    let body = html! {
+        div.head {
+            h1 { "Failed" }
+            div.actions { a.button href={ (ROOT) "/replays" } { "Replays" } }
+            p.lead { "Deliveries that were given up: their retries are spent, or their endpoint is gone." }
+        }
+        @if let Some(refused) = refused { div.banner.bad role="alert" { p { (refused) } } }
+        form.filters method="get" action={ (ROOT) "/failed" } {
+            (callback_field(filter, &known, &visitor.caller))
+            @if visitor.is_administrator() { (text_field(filter, "Account", "account", None)) }
+            (moment_field("Accepted since", "since", wanted.since.map(Moment)))
+            (moment_field("Accepted before", "until", wanted.until.map(Moment)))
+            div.actions {
+                button.primary type="submit" { "Show" }
+                a.button href={ (ROOT) "/failed" } { "Show all" }
+            }
+        }
+        @if found.items.is_empty() && filter.is_right() {
+            div.card.bare-list {
+                (nothing("Nothing failed here", html! { "What is given up shows here, to be sent again." }))
+            }
+        }
+        @if !found.items.is_empty() {
+            div.head {
+                p { strong { (counted(count)) " failed" } }
+                a.button data-dialog href=(address("/failed/replay", wanted)) {
+                    "Replay all " (counted(count)) " that match this filter"
+                }
+            }
+            (selection(visitor, &known, (wanted, &found.items)))
+        }
+        (pager(&address("/failed", wanted), after.is_none(), found.next.as_ref()))
+    };
+    Ok(page(visitor, Section::Failed, "Failed", body))
+}
+
+/// What failed, to tick and retry.
+fn selection(
+    visitor: &Visitor,
+    known: &Callbacks,
+    (wanted, deliveries): (&DeliveryQuery, &[Delivery]),
+) -> Markup {
+    html! {
+        form method="post" action={ (ROOT) "/failed/retry" } {
+            (token(visitor))
+            (hidden(wanted))
+            div.card.bare-list {
+                table.list {
+                    thead {
+                        tr {
+                            th scope="col" { span.visually-hidden { "Selected" } }
+                            th scope="col" { "Event" }
+                            @if visitor.is_administrator() { th scope="col" { "Account" } }
+                            th scope="col" { "Callback" }
+                            th.number scope="col" { "Attempts" }
+                            th scope="col" { "Accepted" }
+                            th scope="col" { "Given up" }
+                        }
+                    }
+                    tbody { @for delivery in deliveries { (row(visitor, known, delivery)) } }
+                }
+            }
+            div.actions {
+                button.primary type="submit" { "Retry the selected" }
+                button type="button" hidden data-select="delivery" { "Select all on this page" }
+            }
+        }
+    }
+}
+
+fn row(visitor: &Visitor, known: &Callbacks, delivery: &Delivery) -> Markup {
+    let callback = known.get(&visitor.caller, delivery.callback).map(|callback| &**callback);
+    html! {
+        tr {
+            td data-label="Selected" {
+                // What was deleted or is not theirs can't be retried.
+                @if callback.is_some() {
+                    label {
+                        input type="checkbox" name="delivery" value=(delivery.id);
+                        span.visually-hidden { "Select the delivery of " (delivery.event_name) }
+                    }
+                }
+            }
+            th scope="row" { (name_link(delivery)) }
+            @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
+            td data-label="Callback" { (callback_link(callback, delivery.callback)) }
+            td.number data-label="Attempts" { (number(delivery.attempts.into())) }
+            td data-label="Accepted" { (time(delivery.created_at)) }
+            td data-label="Given up" { (time(delivery.updated_at)) }
+        }
+    }
+}
+
+/// How many, as far as they are counted.
+fn counted(count: u64) -> String {
+    if count >= u64::from(COUNTED_MAX) {
+        format!("{} or more", number(count))
+    } else {
+        number(count)
+    }
+}
+
+/// The parameters of a filter.
+fn parameters(wanted: &DeliveryQuery) -> [(&'static str, String); 4] {
+    fn text(value: Option<impl Display>) -> String {
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+    [
+        ("callback", text(wanted.callback)),
+        ("account", text(wanted.account.as_ref())),
+        ("since", text(wanted.since.as_ref().map(Timestamp::to_string))),
+        ("until", text(wanted.until.as_ref().map(Timestamp::to_string))),
+    ]
+}
+
+/// A page's address, with a filter.
+fn address(path: &str, wanted: &DeliveryQuery) -> String {
+    let parameters = parameters(wanted);
+    parts::address(path, &parameters.each_ref().map(|(name, value)| (*name, value.as_str())))
+}
+
+/// A filter, as a form carries it along.
+fn hidden(wanted: &DeliveryQuery) -> Markup {
+    html! {
+        @for (name, value) in parameters(wanted) {
+            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+        }
+    }
+}
+
+/// The filter that a form has carried along.
+fn filter_of(fields: &Fields) -> Filter {
+    let carried = ["callback", "account", "since", "until"].map(|name| (name, fields.text(name)));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(carried).finish();
+    Filter::of(Query::parse(&query))
+}

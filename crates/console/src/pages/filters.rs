@@ -1,0 +1,158 @@
+//! What lists are narrowed down by: forms whose values come back, with what is wrong beside each.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use maud::{Markup, html};
+use ringback_api::{Caller, Problem, Query};
+use ringback_core::CallbackId;
+
+use super::known::Callbacks;
+use super::parts::name_of;
+
+/// With more callbacks than this a list to choose from helps nobody.
+const CHOICES_MAX: usize = 200;
+
+/// What was typed into a filter's form.
+pub(super) struct Filter {
+    query: Query,
+    typed: Vec<Typed>,
+}
+
+struct Typed {
+    name: &'static str,
+    text: String,
+    wrong: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn of(query: Query) -> Self {
+        Self { query, typed: Vec::new() }
+    }
+
+    /// The value of a field; none if it is empty, or is not what it should be: then the field says so.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice.
+    pub(super) fn take<T>(&mut self, name: &'static str) -> Result<Option<T>, Problem>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.query.take::<String>(name)?.unwrap_or_default().trim().to_owned();
+        let (value, wrong) = match text.parse() {
+            _ if text.is_empty() => (None, None),
+            Ok(value) => (Some(value), None),
+            Err(error) => (None, Some(format!("{error}"))),
+        };
+        self.typed.push(Typed { name, text, wrong });
+        Ok(value)
+    }
+
+    /// What no form of ours gets wrong: a moment, a cursor.
+    ///
+    /// # Errors
+    /// 400 if it is not what it should be.
+    pub(super) fn take_exact<T>(&mut self, name: &'static str) -> Result<Option<T>, Problem>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.query.take(name)
+    }
+
+    /// Says that all is taken.
+    ///
+    /// # Errors
+    /// 400 if there is more.
+    pub(super) fn end(&mut self) -> Result<(), Problem> {
+        std::mem::take(&mut self.query).end()
+    }
+
+    /// Says what is wrong with a field.
+    pub(super) fn refuse(&mut self, name: &'static str, wrong: impl Into<String>) {
+        if let Some(typed) = self.typed.iter_mut().find(|typed| typed.name == name) {
+            typed.wrong = Some(wrong.into());
+        }
+    }
+
+    /// Whether every field is what it should be.
+    pub(super) fn is_right(&self) -> bool {
+        self.typed.iter().all(|typed| typed.wrong.is_none())
+    }
+
+    /// What was typed into a field.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.typed.iter().find(|typed| typed.name == name).map_or("", |typed| &typed.text)
+    }
+
+    fn wrong(&self, name: &str) -> Option<&str> {
+        self.typed.iter().find(|typed| typed.name == name)?.wrong.as_deref()
+    }
+}
+
+/// A field to type into. `list` is the id of a `datalist` with proposals.
+pub(super) fn text_field(
+    filter: &Filter,
+    label: &str,
+    name: &'static str,
+    list: Option<&str>,
+) -> Markup {
+    let wrong = filter.wrong(name);
+    let error = format!("{name}-error");
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            input id=(name) type="text" name=(name) value=(filter.text(name)) list=[list] autocomplete="off"
+                spellcheck="false" aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| &error)];
+            @if let Some(wrong) = wrong { p.error id=(error) { (wrong) } }
+        }
+    }
+}
+
+/// A field to choose one of these in: value and label of each. Nothing chosen is `all`.
+pub(super) fn choice_field(
+    filter: &Filter,
+    label: &str,
+    name: &'static str,
+    (all, choices): (&str, &[(String, String)]),
+) -> Markup {
+    let (wrong, chosen) = (filter.wrong(name), filter.text(name));
+    let error = format!("{name}-error");
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            select id=(name) name=(name) aria-invalid=[wrong.map(|_| "true")]
+                aria-describedby=[wrong.map(|_| &error)] {
+                option value="" { (all) }
+                @for (value, shown) in choices {
+                    option value=(value) selected[value == chosen] { (shown) }
+                }
+            }
+            @if let Some(wrong) = wrong { p.error id=(error) { (wrong) } }
+        }
+    }
+}
+
+/// A field for one of the caller's callbacks, `callback`: to choose from, or for its id where there are very many.
+pub(super) fn callback_field(filter: &Filter, callbacks: &Callbacks, caller: &Caller) -> Markup {
+    if callbacks.of(caller).nth(CHOICES_MAX).is_some() {
+        return text_field(filter, "Callback’s id", "callback", None);
+    }
+    let choice = |id: CallbackId, name: &str| (id.to_string(), shortened(name, 60));
+    let mut choices: Vec<_> =
+        callbacks.of(caller).map(|callback| choice(callback.id, name_of(callback))).collect();
+    choices.sort_by_cached_key(|(_, name)| name.to_lowercase());
+    let chosen = filter.text("callback");
+    if !chosen.is_empty() && !choices.iter().any(|(id, _)| id == chosen) {
+        // One that was deleted, or is not theirs, and that a link has led to.
+        choices.push((chosen.to_owned(), chosen.to_owned()));
+    }
+    choice_field(filter, "Callback", "callback", ("All callbacks", &choices))
+}
+
+/// The beginning of a text, of at most so many characters.
+pub(super) fn shortened(text: &str, len_max: usize) -> String {
+    match text.char_indices().nth(len_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}

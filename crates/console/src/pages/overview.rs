@@ -1,0 +1,185 @@
+//! The overview: traffic, what waits, and which endpoints are in trouble.
+
+mod beginning;
+mod instance;
+pub(super) mod trouble;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use maud::{Markup, html};
+use ringback_api::Problem;
+use ringback_core::{Account, Timestamp};
+use ringback_store::{DeliveryQuery, EventQuery, StatusFilter, TrafficOf};
+
+use super::filters::{Filter, text_field};
+use super::layout::{Section, page};
+use super::parts::{address, counted, duration, number, percent};
+use super::said::Asked;
+use super::span::{Past, Span, chooser};
+use super::visitor::Visitor;
+use super::{ROOT, chart, known};
+use crate::Console;
+
+/// How many deliveries are counted for a tile: more is more than enough to know.
+pub(super) const COUNTED_MAX: u32 = 10_000;
+
+pub(super) fn router() -> Router<Console> {
+    Router::new().route("/", get(show))
+}
+
+async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Asked(query): Asked,
+) -> Result<Markup, Problem> {
+    let mut filter = Filter::of(query);
+    let span = filter.take_exact("span")?.unwrap_or_default();
+    let account = filter.take::<Account>("account")?;
+    filter.end()?;
+    let account = visitor.caller.account_for(account)?;
+    let content = match filter.is_right() {
+        true => content(&console, &visitor, &headers, (span, account.as_ref())).await?,
+        false => html! {},
+    };
+    let kept = [("account", filter.text("account"))];
+    let body = html! {
+        div.head {
+            h1 { "Overview" }
+            (chooser(span, "", &kept))
+        }
+        @if visitor.is_administrator() { (account_form(&filter, span)) }
+        (content)
+    };
+    Ok(page(&visitor, Section::Overview, "Overview", body))
+}
+
+fn account_form(filter: &Filter, span: Span) -> Markup {
+    html! {
+        form.filters method="get" action=(ROOT) {
+            input type="hidden" name="span" value=(span.word());
+            (text_field(filter, "Account", "account", None))
+            div.actions {
+                button type="submit" { "Show" }
+                @if !filter.text("account").is_empty() {
+                    a.button href=(address("", &[("span", span.word())])) { "Show all accounts" }
+                }
+            }
+        }
+    }
+}
+
+/// Of one account, or if none is given of the whole instance.
+async fn content(
+    console: &Console,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    (span, account): (Span, Option<&Account>),
+) -> Result<Markup, Problem> {
+    let known = known::callbacks(console).await?;
+    let is_asked_for = |of: Option<&Account>| account.is_none() || of == account;
+    let callbacks: Vec<_> = known
+        .of(&visitor.caller)
+        .filter(|callback| is_asked_for(callback.account.as_ref()))
+        .cloned()
+        .collect();
+    let begins = if callbacks.is_empty() {
+        let has_events = has_events(console, account).await?;
+        if !has_events {
+            return Ok(beginning::first_steps(visitor, headers));
+        }
+        beginning::no_callbacks()
+    } else {
+        html! {}
+    };
+    let of = account.map_or(TrafficOf::All, |account| TrafficOf::Account(account.clone()));
+    let past = Past::read(console, &of, span).await?;
+    let waiting = Waiting::read(console, account).await?;
+    let troubles = trouble::find(console, callbacks).await?;
+    let instance = match visitor.is_administrator() && account.is_none() {
+        true => instance::troubles(console).await?,
+        false => html! {},
+    };
+    Ok(html! {
+        (begins)
+        div #instance data-live="10" { (instance) }
+        div #now data-live="10" { (tiles(&past, &waiting, account)) }
+        div #trouble data-live="10" { (trouble::list(visitor, &troubles)) }
+        div.columns {
+            div #deliveries-chart data-live="10" { (chart::deliveries(&past)) }
+            div #success-chart data-live="10" { (chart::success(&past)) }
+        }
+    })
+}
+
+async fn has_events(console: &Console, account: Option<&Account>) -> Result<bool, Problem> {
+    let query = EventQuery { account: account.cloned(), ..EventQuery::default() };
+    Ok(!console.store.events(&query, 1, None).await?.items.is_empty())
+}
+
+/// What is not settled.
+struct Waiting {
+    /// Up to [`COUNTED_MAX`].
+    deliveries: u64,
+    /// When the event of the oldest was accepted.
+    oldest: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl Waiting {
+    async fn read(console: &Console, account: Option<&Account>) -> Result<Self, Problem> {
+        let pending = DeliveryQuery {
+            account: account.cloned(),
+            status: Some(StatusFilter::Pending),
+            ..DeliveryQuery::default()
+        };
+        Ok(Self {
+            deliveries: console.store.count_deliveries(&pending, COUNTED_MAX).await?,
+            oldest: console.store.oldest_pending(account).await?,
+            now: console.clock.now(),
+        })
+    }
+}
+
+fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
+    let sum = &past.sum;
+    let account = account.map(Account::as_str).unwrap_or_default();
+    let since = past.steps.first.to_string();
+    let pending = address("/deliveries", &[("status", "pending"), ("account", account)]);
+    let exhausted =
+        address("/deliveries", &[("status", "exhausted"), ("account", account), ("since", &since)]);
+    html! {
+        dl.tiles {
+            div.tile {
+                dt { "Deliveries settled, " (past.span.name()) }
+                dd { (number(sum.delivered + sum.exhausted)) small { (number(sum.delivered)) " delivered" } }
+            }
+            div.tile {
+                dt { "Success of attempts" }
+                dd {
+                    (sum.success_ratio().map_or("–".to_owned(), percent))
+                    small { (number(sum.failed)) " of " (number(sum.attempts())) " failed" }
+                }
+            }
+            div.tile {
+                dt { "Waiting now" }
+                dd { a href=(pending) { (counted(waiting.deliveries, COUNTED_MAX)) } small { "pending deliveries" } }
+            }
+            div.tile {
+                dt { "Oldest that waits" }
+                dd {
+                    @match waiting.oldest {
+                        Some(at) => { (duration(waiting.now.since(at))) small { "since its event was accepted" } }
+                        None => { "–" small { "nothing waits" } }
+                    }
+                }
+            }
+            div.tile {
+                dt { "Exhausted, " (past.span.name()) }
+                dd { a href=(exhausted) { (number(sum.exhausted)) } small { "given up: send them again" } }
+            }
+        }
+    }
+}

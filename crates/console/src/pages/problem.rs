@@ -1,0 +1,59 @@
+//! What went wrong, as a page.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use maud::html;
+use serde_json::Value;
+
+use super::layout;
+
+/// Makes a page of an answer that is problem details, which are for programs.
+pub(super) async fn as_page(response: Response) -> Response {
+    const BYTES_MAX: usize = 1024 * 1024;
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/problem+json");
+    if !is_problem {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let body = to_bytes(body, BYTES_MAX).await.unwrap_or_default();
+    let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let said = |member: &str| problem[member].as_str().unwrap_or_default();
+    let (title, detail) = (said("title"), sentence(said("detail")));
+    let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let page = layout::bare(
+        title,
+        html! {
+            div.banner.bad role="alert" {
+                h1 { (title) }
+                p { (detail) }
+                @if errors.len() > 1 {
+                    ul {
+                        @for error in errors {
+                            li {
+                                code { (error["pointer"].as_str().unwrap_or_default()) } " "
+                                (error["detail"].as_str().unwrap_or_default())
+                            }
+                        }
+                    }
+                }
+            }
+            p { a href=(super::ROOT) { "To the overview" } }
+        },
+    );
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    head.headers.insert(header::CONTENT_TYPE, kind);
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, Body::from(page.into_string()))
+}
+
+/// A detail as a sentence: those of the API begin small and end without a full stop.
+pub(super) fn sentence(detail: &str) -> String {
+    let mut letters = detail.chars();
+    let Some(first) = letters.next() else { return String::new() };
+    let end = if detail.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{}{}{end}", first.to_uppercase(), letters.as_str())
+}

@@ -1,0 +1,29 @@
+//! Pages in a real browser: what people see, press and hear read out, on a desktop and on a phone.
+
+mod reference;
+
+use ringback_testkit::{Browser, BrowserSettings, Scheme, Script, Window};
+
+/// A browser for pages of every kind.
+async fn browser(settings: BrowserSettings) -> Browser {
+    Browser::start(settings).await.expect("it starts")
+}
+
+/// Where every page has to be as good: on a desktop and on a phone, in the light and in the dark.
+const VIEWS: [BrowserSettings; 4] = [
+    view(Window::Desktop, Scheme::Light),
+    view(Window::Desktop, Scheme::Dark),
+    view(Window::Phone, Scheme::Light),
+    view(Window::Phone, Scheme::Dark),
+];
+
+const fn view(window: Window, scheme: Scheme) -> BrowserSettings {
+    BrowserSettings { window, scheme, script: Script::On, time_zone: None }
+}
+
+/// Asserts of the page that is open what holds of every page.
+async fn assert_sound(browser: &Browser) {
+    browser.assert_accessible().await;
+    assert_eq!(browser.overflow().await, [""; 0], "it scrolls sideways");
+    assert_eq!(browser.console_errors().await, [""; 0]);
+}
