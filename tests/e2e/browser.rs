@@ -1,6 +1,9 @@
 //! Pages in a real browser: what people see, press and hear read out, on a desktop and on a phone.
 
+mod every_page;
+mod journey;
 mod reference;
+mod settings;
 
 use ringback_testkit::{Browser, BrowserSettings, Scheme, Script, Window};
 

@@ -11,6 +11,7 @@ mod callback_fields;
 mod catalog;
 mod cloud_events;
 mod commands;
+mod console_links;
 mod delivery;
 mod distributed;
 mod events;

@@ -65,7 +65,9 @@ async fn main() -> ExitCode {
             let browser = Browser::start(settings).await.expect("it starts");
             let view = format!("{screen}-{colours}");
             let base = samples.ringback.api.url();
-            let camera = Camera { browser, base, view, directory: &directory };
+            // Enough to see what a page is, where it is wide.
+            let extent = if window == Window::Desktop { Extent::Top(680) } else { Extent::Window };
+            let camera = Camera { browser, base, view, extent, directory: &directory };
             camera.sign_in(&mut faults).await;
             for page in pages(&samples) {
                 camera.take(&page, &mut faults).await;
@@ -81,6 +83,7 @@ struct Camera<'a> {
     browser: Browser,
     base: &'a str,
     view: String,
+    extent: Extent,
     directory: &'a Path,
 }
 
@@ -104,7 +107,7 @@ impl Camera<'_> {
             return;
         }
         let file = self.directory.join(format!("{name}-{}.png", self.view));
-        self.browser.screenshot(&file, Extent::Window).await;
+        self.browser.screenshot(&file, self.extent).await;
         let bytes = std::fs::metadata(&file).expect("it was written").len();
         println!("{} ({} KB)", file.display(), bytes / 1_000);
         if bytes > BYTES_MAX {

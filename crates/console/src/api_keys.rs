@@ -8,9 +8,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ringback_api::{Caller, FieldError, JsonBody, Keys, PageAnswer, PageQuery, PathId, Problem, Query};
-use ringback_core::{Account, ApiKeyId};
+use ringback_api::{
+    Caller, FieldError, JsonBody, Keys, PageAnswer, PageQuery, PathId, Problem, Query,
+};
 use ringback_core::secret::Secret;
+use ringback_core::{Account, ApiKeyId};
 use ringback_store::{ApiKey, Cursor, KeyHash, Page, Scope};
 
 use crate::state::{Console, random};

@@ -15,7 +15,9 @@ mod visitor;
 
 mod chart;
 mod filters;
+mod inputs;
 mod known;
+mod lately;
 mod layout;
 mod live;
 mod parts;
@@ -46,7 +48,8 @@ use crate::Console;
 
 pub(crate) use known::KnownCallbacks;
 pub(crate) use visitor::new_token;
-pub(crate) use traffic::KnownTraffic;
+pub(crate) use lately::Lately;
+pub(crate) use traffic::Days;
 
 /// Where the pages are.
 pub(crate) const ROOT: &str = "/console";
@@ -77,7 +80,8 @@ pub(crate) fn router() -> Router<Console> {
         .route("/{*unknown}", get(unknown))
         .layer(map_response(problem::as_page))
         .layer(map_response(layout::with_headers));
-    Router::new().nest(ROOT, pages).route("/", get(async || Redirect::to(ROOT)))
+    let to_root = async || Redirect::to(ROOT);
+    Router::new().nest(ROOT, pages).route("/console/", get(to_root)).route("/", get(to_root))
 }
 
 async fn unknown() -> Problem {

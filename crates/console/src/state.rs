@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use ringback_api::{Caller, Keys, Problem, Types};
-use ringback_broker::Broker;
+use ringback_broker::{Broker, Depth};
 use ringback_core::Callback;
 use ringback_core::address::AddressPolicy;
 use ringback_metrics::Metrics;
@@ -13,7 +13,7 @@ use ringback_store::Store;
 use tokio::sync::Notify;
 
 use crate::facts::Facts;
-use crate::pages::{KnownCallbacks, KnownTraffic};
+use crate::pages::{Days, KnownCallbacks, Lately};
 use crate::reference::Reference;
 use crate::sink::Sink;
 
@@ -30,7 +30,9 @@ pub struct Console {
     pub(crate) reference: Arc<Reference>,
     pub(crate) metrics: Metrics,
     pub(crate) known: Arc<KnownCallbacks>,
-    pub(crate) traffic: Arc<KnownTraffic>,
+    pub(crate) traffic: Arc<Lately<Days>>,
+    /// None: it does not answer.
+    pub(crate) queue: Arc<Lately<Option<Depth>>>,
     /// None: the process says nothing of itself.
     pub(crate) facts: Option<Arc<Facts>>,
     keys: Arc<Keys>,
@@ -54,6 +56,7 @@ impl Console {
         Self {
             known,
             traffic: Arc::default(),
+            queue: Arc::default(),
             reference,
             store,
             broker,

@@ -23,7 +23,7 @@ use super::parts::{
 use super::said::Asked;
 use super::span::Span;
 use super::visitor::Visitor;
-use super::{ROOT, deliveries, known};
+use super::{ROOT, deliveries};
 use crate::Console;
 use crate::callbacks::own;
 
@@ -50,12 +50,15 @@ async fn show(
     let ahead = console.store.ahead(id, AHEAD_SHOWN).await?;
     let query = DeliveryQuery { callback: Some(id), ..DeliveryQuery::default() };
     let last = console.store.deliveries(&query, LAST_SHOWN, None).await?.items;
-    let known = known::callbacks(&console).await?;
     let now = console.clock.now();
     let body = html! {
-        p.crumbs { a href={ (ROOT) "/callbacks" } { "Callbacks" } }
+        (crumbs(&callback))
         (head(&visitor, &callback))
         div #state data-live="10" { (state(&callback, &ahead, waiting)) }
+        p.hint-line {
+            "On this page: " a href="#health" { "health" } " · " a href="#ahead-title" { "what is ahead" } " · "
+            a href="#last-title" { "last deliveries" } " · " a href="#settings-title" { "settings" }
+        }
         (health::chooser(id, span))
         div #tiles data-live="10" { (health::tiles(&health, id, waiting)) }
         (health::charts(&health))
@@ -66,11 +69,20 @@ async fn show(
         section.part aria-labelledby="last-title" {
             h2 #last-title { "Last deliveries" }
             (by_status(id))
-            div #last data-live="10" { (deliveries::table(&visitor, &known, &last)) }
+            div #last data-live="10" { (deliveries::table_of_callback(&visitor, &last)) }
         }
         (settings::all(&callback, now))
     };
     Ok(page(&visitor, section_of(&callback), name_of(&callback), body))
+}
+
+fn crumbs(callback: &Callback) -> Markup {
+    html! {
+        p.crumbs {
+            @if callback.account.is_some() { a href={ (ROOT) "/callbacks" } { "Callbacks" } }
+            @else { a href={ (ROOT) "/integrations" } { "Integrations" } }
+        }
+    }
 }
 
 fn head(visitor: &Visitor, callback: &Callback) -> Markup {

@@ -3,7 +3,6 @@
 mod actions;
 mod fields;
 mod form;
-pub(super) mod inputs;
 pub(super) mod list;
 mod preview;
 mod secret;
@@ -20,8 +19,8 @@ use ringback_core::{Callback, CallbackId};
 use serde_json::json;
 
 use self::form::{AS_OF, Form, PURPOSE, Purpose};
-use self::inputs::Mistakes;
 use self::list::Reach;
+use super::inputs::Mistakes;
 use super::layout::Section;
 use super::posted::{Fields, Posted};
 use super::said::{Asked, Said};

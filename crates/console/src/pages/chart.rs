@@ -49,6 +49,22 @@ pub(super) fn success(past: &Past) -> Markup {
     measured_line(past, &measured)
 }
 
+/// The same of all the time, as a tile.
+pub(super) fn success_tile(past: &Past) -> Markup {
+    let sum = &past.sum;
+    html! {
+        div.tile {
+            dt { "Success of attempts" }
+            dd {
+                @match sum.success_ratio() {
+                    Some(ratio) => { (percent(ratio)) small { (number(sum.failed)) " of " (number(sum.attempts())) " failed" } }
+                    None => { "–" small { "nothing was tried" } }
+                }
+            }
+        }
+    }
+}
+
 /// How long attempts took on average.
 pub(super) fn response_time(past: &Past) -> Markup {
     let measured = Measured {
@@ -200,7 +216,7 @@ const fn shows(span: Span) -> Option<&'static str> {
 fn zone(span: Span) -> Markup {
     match span {
         Span::Month => html! { "Days of UTC" },
-        Span::Hour | Span::Day | Span::Week => html! { "Times: " span data-zone { "UTC" } },
+        Span::Hour | Span::Day | Span::Week => html! { span data-zone { "Times in UTC" } },
     }
 }
 
@@ -243,7 +259,7 @@ fn titles(past: &Past, said: impl Fn(&Traffic) -> String) -> Vec<String> {
 fn table(past: &Past, names: &[&str], cells: impl Fn(&Traffic) -> Option<Vec<String>>) -> Markup {
     let steps: Vec<_> = past.steps.begins().zip(&past.traffic).collect();
     html! {
-        p.hint { "Each row is " (duration(past.steps.length)) ". Those in which nothing happened are left out." }
+        p.hint { "Each row is " (past.span.step_name()) ". Those in which nothing happened are left out." }
         table {
             thead { tr { th scope="col" { "From" } @for name in names { th.number scope="col" { (capital(name)) } } } }
             tbody {

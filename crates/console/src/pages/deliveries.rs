@@ -24,7 +24,7 @@ use super::visitor::Visitor;
 use crate::Console;
 use crate::deliveries::Status;
 
-pub(super) use table::{name_link, table};
+pub(super) use table::{name_link, table, table_of_callback};
 
 pub(super) fn router() -> Router<Console> {
     Router::new()
@@ -64,8 +64,8 @@ async fn list(
             (status_field(&filter))
             @if visitor.is_administrator() { (text_field(&filter, "Account", "account", None)) }
             (text_field(&filter, "Event’s id", "event", None))
-            (moment_field("Accepted since", "since", wanted.since.map(Moment)))
-            (moment_field("Accepted before", "until", wanted.until.map(Moment)))
+            (moment_field("Since", "since", wanted.since.map(Moment)))
+            (moment_field("Before", "until", wanted.until.map(Moment)))
             div.actions {
                 button.primary type="submit" { "Show" }
                 a.button href={ (ROOT) "/deliveries" } { "Show all" }

@@ -15,8 +15,8 @@ use ringback_core::callback::Authorization;
 use ringback_core::{Account, Callback, CallbackId};
 
 use self::form::{Form, OFF, TICK};
-use super::callbacks::inputs::Mistakes;
 use super::filters::{Filter, text_field};
+use super::inputs::Mistakes;
 use super::layout::{Section, page};
 use super::parts::{address, callback_badge, nothing, time};
 use super::posted::{Fields, Posted};

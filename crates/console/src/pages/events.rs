@@ -103,8 +103,8 @@ async fn form(
             (text_field(filter, "Id", "id", None))
             (text_field(filter, "Variable", "variable", None))
             (text_field(filter, "Variable’s value", "value", None))
-            (moment_field("Accepted since", "since", search.since.map(Moment)))
-            (moment_field("Accepted before", "until", search.until.map(Moment)))
+            (moment_field("Since", "since", search.since.map(Moment)))
+            (moment_field("Before", "until", search.until.map(Moment)))
             div.actions {
                 button.primary type="submit" { "Search" }
                 a.button href={ (ROOT) "/events" } { "Show all" }

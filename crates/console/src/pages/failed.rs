@@ -86,8 +86,8 @@ async fn shown(
         form.filters method="get" action={ (ROOT) "/failed" } {
             (callback_field(filter, &known, &visitor.caller))
             @if visitor.is_administrator() { (text_field(filter, "Account", "account", None)) }
-            (moment_field("Accepted since", "since", wanted.since.map(Moment)))
-            (moment_field("Accepted before", "until", wanted.until.map(Moment)))
+            (moment_field("Since", "since", wanted.since.map(Moment)))
+            (moment_field("Before", "until", wanted.until.map(Moment)))
             div.actions {
                 button.primary type="submit" { "Show" }
                 a.button href={ (ROOT) "/failed" } { "Show all" }
@@ -138,7 +138,7 @@ fn selection(
                     tbody { @for delivery in deliveries { (row(visitor, known, delivery)) } }
                 }
             }
-            div.actions {
+            div.actions.for-selected {
                 button.primary type="submit" { "Retry the selected" }
                 button type="button" hidden data-select="delivery" { "Select all on this page" }
             }

@@ -23,6 +23,8 @@ const PATH: &str = "/log";
 const ROWS: usize = 20;
 /// How much of a body is shown, in bytes.
 const SHOWN_BYTES_MAX: usize = 8 * 1024;
+/// A body of more than this may not have room without scrolling.
+const LONG_BYTES: usize = 1_000;
 
 pub(super) fn router() -> Router<Console> {
     Router::new().route(PATH, get(show))
@@ -101,7 +103,7 @@ fn card(request: &LoggedRequest, caller: &Caller, known: &Callbacks) -> Markup {
             @if !request.query.is_empty() { p { code { "?" (request.query) } } }
             details {
                 summary { (request.headers.len()) " headers" }
-                pre tabindex="0" { @for (name, value) in &request.headers { (name) ": " (value) "\n" } }
+                pre { @for (name, value) in &request.headers { (name) ": " (value) "\n" } }
             }
             (body_of(request))
         }
@@ -121,11 +123,15 @@ fn sender(request: &LoggedRequest, caller: &Caller, known: &Callbacks) -> Markup
 fn body_of(request: &LoggedRequest) -> Markup {
     let shown = &request.body[..request.body.len().min(SHOWN_BYTES_MAX)];
     let is_cut = request.body_truncated || shown.len() < request.body.len();
+    // It may scroll: without a mouse, too.
+    let is_long = shown.len() > LONG_BYTES;
     html! {
         @if shown.is_empty() {
             p.muted { "No body." }
         } @else {
-            pre tabindex="0" { (String::from_utf8_lossy(shown)) }
+            pre tabindex=[is_long.then_some("0")] role=[is_long.then_some("region")] aria-label=[is_long.then_some("Body")] {
+                (String::from_utf8_lossy(shown))
+            }
             @if is_cut {
                 p.hint { "Its beginning. " code { "GET /v1/sink/log" } " has the first 64 KiB." }
             }

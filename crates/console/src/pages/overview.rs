@@ -13,9 +13,10 @@ use ringback_api::Problem;
 use ringback_core::{Account, Timestamp};
 use ringback_store::{DeliveryQuery, EventQuery, StatusFilter, TrafficOf};
 
+use self::beginning::{first_steps, no_callbacks};
 use super::filters::{Filter, text_field};
 use super::layout::{Section, page};
-use super::parts::{address, counted, duration, number, percent};
+use super::parts::{address, counted, duration, number};
 use super::said::Asked;
 use super::span::{Past, Span, chooser};
 use super::visitor::Visitor;
@@ -40,9 +41,13 @@ async fn show(
     let account = filter.take::<Account>("account")?;
     filter.end()?;
     let account = visitor.caller.account_for(account)?;
-    let content = match filter.is_right() {
-        true => content(&console, &visitor, &headers, (span, account.as_ref())).await?,
-        false => html! {},
+    let content = match (filter.is_right(), account.as_ref()) {
+        (false, _) => html! {},
+        (true, account) if is_first_visit(&console, &visitor, account).await? => {
+            let body = html! { div.head { h1 { "Overview" } } (first_steps(&visitor, &headers)) };
+            return Ok(page(&visitor, Section::Overview, "Overview", body));
+        }
+        (true, account) => content(&console, &visitor, span, account).await?,
     };
     let kept = [("account", filter.text("account"))];
     let body = html! {
@@ -54,6 +59,20 @@ async fn show(
         (content)
     };
     Ok(page(&visitor, Section::Overview, "Overview", body))
+}
+
+/// Whether there is nothing to show of all that is the visitor's.
+async fn is_first_visit(
+    console: &Console,
+    visitor: &Visitor,
+    account: Option<&Account>,
+) -> Result<bool, Problem> {
+    let known = known::callbacks(console).await?;
+    if account != visitor.caller.account() || known.of(&visitor.caller).next().is_some() {
+        return Ok(false);
+    }
+    let query = EventQuery { account: account.cloned(), ..EventQuery::default() };
+    Ok(console.store.events(&query, 1, None).await?.items.is_empty())
 }
 
 fn account_form(filter: &Filter, span: Span) -> Markup {
@@ -75,8 +94,8 @@ fn account_form(filter: &Filter, span: Span) -> Markup {
 async fn content(
     console: &Console,
     visitor: &Visitor,
-    headers: &HeaderMap,
-    (span, account): (Span, Option<&Account>),
+    span: Span,
+    account: Option<&Account>,
 ) -> Result<Markup, Problem> {
     let known = known::callbacks(console).await?;
     let is_asked_for = |of: Option<&Account>| account.is_none() || of == account;
@@ -85,25 +104,17 @@ async fn content(
         .filter(|callback| is_asked_for(callback.account.as_ref()))
         .cloned()
         .collect();
-    let begins = if callbacks.is_empty() {
-        let has_events = has_events(console, account).await?;
-        if !has_events {
-            return Ok(beginning::first_steps(visitor, headers));
-        }
-        beginning::no_callbacks()
-    } else {
-        html! {}
-    };
+    let has_callbacks = !callbacks.is_empty();
     let of = account.map_or(TrafficOf::All, |account| TrafficOf::Account(account.clone()));
     let past = Past::read(console, &of, span).await?;
     let waiting = Waiting::read(console, account).await?;
     let troubles = trouble::find(console, callbacks).await?;
     let instance = match visitor.is_administrator() && account.is_none() {
-        true => instance::troubles(console).await?,
+        true => instance::state(console).await?,
         false => html! {},
     };
     Ok(html! {
-        (begins)
+        @if !has_callbacks { (no_callbacks(account)) }
         div #instance data-live="10" { (instance) }
         div #now data-live="10" { (tiles(&past, &waiting, account)) }
         div #trouble data-live="10" { (trouble::list(visitor, &troubles)) }
@@ -112,11 +123,6 @@ async fn content(
             div #success-chart data-live="10" { (chart::success(&past)) }
         }
     })
-}
-
-async fn has_events(console: &Console, account: Option<&Account>) -> Result<bool, Problem> {
-    let query = EventQuery { account: account.cloned(), ..EventQuery::default() };
-    Ok(!console.store.events(&query, 1, None).await?.items.is_empty())
 }
 
 /// What is not settled.
@@ -156,13 +162,7 @@ fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
                 dt { "Deliveries settled, " (past.span.name()) }
                 dd { (number(sum.delivered + sum.exhausted)) small { (number(sum.delivered)) " delivered" } }
             }
-            div.tile {
-                dt { "Success of attempts" }
-                dd {
-                    (sum.success_ratio().map_or("–".to_owned(), percent))
-                    small { (number(sum.failed)) " of " (number(sum.attempts())) " failed" }
-                }
-            }
+            (chart::success_tile(past))
             div.tile {
                 dt { "Waiting now" }
                 dd { a href=(pending) { (counted(waiting.deliveries, COUNTED_MAX)) } small { "pending deliveries" } }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use ringback_api::PageQuery;
 use ringback_core::callback::{Callback, CallbackState, DisabledReason};
-use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
+use ringback_core::delivery::{DeliveryState, WaitReason};
 use ringback_core::timestamp::InvalidTimestamp;
 use ringback_core::{CallbackId, Timestamp};
 use ringback_store::Cursor;
@@ -77,7 +77,7 @@ pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);
@@ -141,7 +141,7 @@ pub(super) fn callback_badge(state: CallbackState) -> Markup {
 pub(super) fn account_of(callback: &Callback) -> Markup {
     match &callback.account {
         Some(account) => html! { (account) },
-        None => html! { span.muted { "all accounts" } },
+        None => html! { span.muted.nowrap { "all accounts" } },
     }
 }
 
@@ -163,12 +163,6 @@ pub(super) fn short(id: &str) -> String {
     // Ids begin with their time: their ends differ.
     let tail = id.rsplit('-').next().unwrap_or(id);
     format!("…{tail}")
-}
-
-/// A delivery, by its id.
-pub(super) fn delivery_link(delivery: &Delivery) -> Markup {
-    let id = delivery.id.to_string();
-    html! { a href={ (ROOT) "/deliveries/" (id) } title=(id) { code { (short(&id)) } } }
 }
 
 /// A button that changes something: a form of its own.

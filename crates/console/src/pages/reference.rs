@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::{PageQuery, Problem};
-use ringback_core::catalog::{Catalog, EventType, Origin};
 use ringback_core::Timestamp;
+use ringback_core::catalog::{Catalog, EventType, Origin};
 use ringback_store::Cursor;
 
 use super::layout::{Section, page};

@@ -128,7 +128,7 @@ async fn one(
                 h1 { "Replay" }
                 @if is_running {
                     div.actions {
-                        (post_button(visitor, &format!("{address}/cancel"), "Cancel", "danger"))
+                        (post_button(visitor, &format!("{address}/cancel"), "Cancel the replay", "danger"))
                     }
                 }
             }

@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use ringback_api::{Caller, FieldError, PageQuery, Problem};
 use ringback_core::Account;
 
-use super::callbacks::inputs::{Inputs, Mistakes};
+use super::inputs::{Inputs, Mistakes};
 use super::layout::{Section, page};
 use super::parts::ROWS;
 use super::posted::Fields;
@@ -47,14 +47,21 @@ async fn show(
         None => {
             let asked = PageQuery { limit: ROWS, after };
             html! {
-                (keys::list(&console, &visitor.caller, &asked).await?)
-                (links::card())
-                (accounts::list(&console, &visitor).await?)
-                (instance::cards(&console))
+                div.settings {
+                    (keys::list(&console, &visitor.caller, &asked).await?)
+                    (links::card())
+                    (accounts::list(&console, &visitor).await?)
+                    (instance::cards(&console))
+                }
             }
         }
     };
-    Ok(page(&visitor, Section::Settings, "Settings", html! { div.head { h1 { "Settings" } } (body) }))
+    Ok(page(
+        &visitor,
+        Section::Settings,
+        "Settings",
+        html! { div.head { h1 { "Settings" } } (body) },
+    ))
 }
 
 /// A page with a form, below the settings.
@@ -63,7 +70,7 @@ fn form_page(visitor: &Visitor, title: &str, action: &str, form: Markup, does: &
     let body = html! {
         p.crumbs { a href=(settings) { "Settings" } }
         div.head { h1 { (title) } }
-        form method="post" action={ (ROOT) (action) } {
+        form.modest method="post" action={ (ROOT) (action) } {
             (parts::token(visitor))
             (form)
             div.actions {
@@ -82,7 +89,7 @@ fn shown_once(visitor: &Visitor, title: &str, what: &str, hint: Markup) -> Respo
         div.head { h1 { (title) } }
         div.banner.busy role="status" { p { strong { "Copy it now: it is not shown again." } } }
         div.card {
-            pre #made tabindex="0" { (what) }
+            pre #made { (what) }
             div.actions.below { button type="button" hidden data-copy="made" { "Copy" } }
         }
         (hint)

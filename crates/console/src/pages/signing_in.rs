@@ -61,6 +61,9 @@ pub(super) async fn link(
     let Some(pass) = console.store.console_link(hash, console.clock.now()).await? else {
         return Ok(used_up());
     };
+    if Arc::<Keys>::from_ref(&console).scope_of(&pass.key).await?.is_none() {
+        return Ok(used_up());
+    }
     let what = match pass.scope {
         Scope::Instance => html! { "the whole instance" },
         Scope::Account(account) => html! { "account " strong { (account) } },

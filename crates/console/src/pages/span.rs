@@ -70,6 +70,25 @@ impl Span {
         }
     }
 
+    const fn short(self) -> &'static str {
+        match self {
+            Self::Hour => "1 hour",
+            Self::Day => "24 hours",
+            Self::Week => "7 days",
+            Self::Month => "30 days",
+        }
+    }
+
+    /// How long a step of it is.
+    pub(super) const fn step_name(self) -> &'static str {
+        match self {
+            Self::Hour => "five minutes",
+            Self::Day => "an hour",
+            Self::Week => "six hours",
+            Self::Month => "a day",
+        }
+    }
+
     /// How many of its steps have one label on a chart.
     pub(super) const fn steps_labelled(self) -> u16 {
         match self {
@@ -176,7 +195,7 @@ pub(super) fn chooser(chosen: Span, path: &str, kept: &[(&str, &str)]) -> Markup
             @for span in Span::ALL {
                 @let parameters: Vec<_> = [("span", span.word())].into_iter().chain(kept.iter().copied()).collect();
                 a.button.small href=(address(path, &parameters)) aria-current=[(span == chosen).then_some("true")] {
-                    span.visually-hidden { "The " } (span.name().trim_start_matches("last "))
+                    (span.short())
                 }
             }
         }

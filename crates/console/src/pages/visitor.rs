@@ -119,8 +119,11 @@ impl FromRequestParts<Console> for Visitor {
         }
         // What was sent is lost, but not where: there is no going on after a form that came too late.
         let path = match (&parts.method, parts.uri.path_and_query()) {
-            // Without the part that they are nested in.
-            (&Method::GET, Some(asked)) => format!("{ROOT}{}", asked.as_str()),
+            // Without the part that they are nested in; of the root itself a slash is left.
+            (&Method::GET, Some(asked)) => match asked.as_str().strip_prefix('/') {
+                Some(rest) if rest.is_empty() || rest.starts_with('?') => format!("{ROOT}{rest}"),
+                _ => format!("{ROOT}{asked}"),
+            },
             _ => ROOT.to_owned(),
         };
         let next = form_urlencoded::byte_serialize(path.as_bytes()).collect::<String>();

@@ -3,6 +3,9 @@
 mod harness;
 
 mod callback;
+mod callbacks;
+mod event_notification;
+mod integrations;
 mod overview;
 mod signing_in;
 mod deliveries;

@@ -19,6 +19,8 @@ const TEXT: &str = "return document.body.innerText.replace(/\\s+/g, ' ').trim();
 pub enum Extent {
     /// What the window shows.
     Window,
+    /// So many px of it, from the top.
+    Top(u32),
     /// All of it, however long.
     Page,
 }
@@ -170,15 +172,23 @@ impl Browser {
     /// # Panics
     /// If it can't be written.
     pub async fn screenshot(&self, file: &Path, extent: Extent) {
-        let whole = extent == Extent::Page;
-        let mut how = json!({"format": "png", "captureBeyondViewport": whole});
-        if whole {
-            let layout = self.driver.devtools("Page.getLayoutMetrics", json!({})).await;
-            let page = layout.expect("a page has a layout")["cssContentSize"].take();
-            how["clip"] = json!({
-                "x": 0, "y": 0, "width": page["width"], "height": page["height"], "scale": 1,
-            });
-        }
+        let layout = self.driver.devtools("Page.getLayoutMetrics", json!({})).await;
+        let mut layout = layout.expect("a page has a layout");
+        let (window, page) = (layout["cssLayoutViewport"].take(), layout["cssContentSize"].take());
+        let (width, height) = match extent {
+            Extent::Window => (&window["clientWidth"], window["clientHeight"].clone()),
+            Extent::Top(height) => (&window["clientWidth"], json!(height)),
+            Extent::Page => (&page["width"], page["height"].clone()),
+        };
+        let (x, y) = match extent {
+            Extent::Page => (&json!(0), &json!(0)),
+            Extent::Window | Extent::Top(_) => (&window["pageX"], &window["pageY"]),
+        };
+        let how = json!({
+            "format": "png",
+            "captureBeyondViewport": extent == Extent::Page,
+            "clip": {"x": x, "y": y, "width": width, "height": height, "scale": 1},
+        });
         let picture = self.driver.devtools("Page.captureScreenshot", how).await;
         let picture = text(&picture.expect("a page can be seen")["data"]);
         let picture = STANDARD.decode(picture).expect("a picture in base64");

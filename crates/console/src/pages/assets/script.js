@@ -3,10 +3,16 @@
 "use strict";
 
 // Times: as the server gave them until here, from here in the viewer's zone; the title keeps UTC.
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const clock = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" };
+const thisYear = new Intl.DateTimeFormat(undefined, clock);
+const anyYear = new Intl.DateTimeFormat(undefined, { year: "numeric", ...clock });
+function localTime(date) {
+  const format = date.getFullYear() === new Date().getFullYear() ? thisYear : anyYear;
+  return format.format(date);
+}
 function showTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
-    time.textContent = exact.format(new Date(time.dateTime));
+    time.textContent = localTime(new Date(time.dateTime));
     time.dataset.local = "";
   }
   // A moment that is typed in is the viewer's; what is sent is UTC.
@@ -156,7 +162,7 @@ hooks.push((root) => {
     label.textContent = label.dataset.shows.split("-").map((part) => shownBelowBars[part].format(at)).join("\n");
     label.dataset.local = "";
   }
-  for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = "yours";
+  for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = "Times in your zone";
 });
 
 // Selecting: a button with data-select ticks all boxes of that name in its form, or none if all are ticked.
@@ -182,7 +188,8 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("submit", (event) => {
   const dialog = event.target.closest("dialog");
-  if (dialog && event.target.method === "post") {
+  // By its attribute: a field may be called "method", too.
+  if (dialog && event.target.getAttribute("method") === "post") {
     event.preventDefault();
     sendFromDialog(dialog, event.target, event.submitter);
   }

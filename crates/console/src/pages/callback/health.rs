@@ -8,7 +8,7 @@ use ringback_store::TrafficOf;
 use crate::Console;
 use crate::pages::chart;
 use crate::pages::overview::COUNTED_MAX;
-use crate::pages::parts::{address, counted, duration, number, percent};
+use crate::pages::parts::{address, counted, duration, number};
 use crate::pages::span::{self, Past, Span};
 
 pub(super) async fn of(
@@ -22,7 +22,7 @@ pub(super) async fn of(
 pub(super) fn chooser(id: CallbackId, span: Span) -> Markup {
     html! {
         div.head {
-            h2 { "Health, " (span.name()) }
+            h2 #health { "Health, " (span.name()) }
             (span::chooser(span, &format!("/callbacks/{id}"), &[]))
         }
     }
@@ -37,13 +37,7 @@ pub(super) fn tiles(past: &Past, id: CallbackId, waiting: u64) -> Markup {
     };
     html! {
         dl.tiles {
-            div.tile {
-                dt { "Success of attempts" }
-                dd {
-                    (sum.success_ratio().map_or("–".to_owned(), percent))
-                    small { (number(sum.failed)) " of " (number(sum.attempts())) " failed" }
-                }
-            }
+            (chart::success_tile(past))
             div.tile {
                 dt { "Response time" }
                 dd {

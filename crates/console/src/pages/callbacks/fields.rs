@@ -9,7 +9,7 @@ use ringback_core::catalog::Catalog;
 use ringback_core::secret::Secret;
 use serde_json::{Map, Value, json};
 
-use super::inputs::Mistakes;
+use crate::pages::inputs::Mistakes;
 use crate::pages::posted::Fields;
 use crate::wire::callback::CallbackSettings;
 
@@ -103,9 +103,8 @@ pub(super) fn of(settings: &CallbackSettings, catalog: &Catalog) -> Fields {
         return fields.into_iter().collect();
     }
     put(WHICH, THESE.to_owned());
-    let is_known = |pattern: &&String| {
-        pattern.parse().is_ok_and(|name| catalog.get(&name).is_some())
-    };
+    let is_known =
+        |pattern: &&String| pattern.parse().is_ok_and(|name| catalog.get(&name).is_some());
     let (known, others): (Vec<_>, Vec<_>) = settings.events.iter().partition(is_known);
     put("events", others.into_iter().map(|pattern| format!("{pattern}\n")).collect());
     for name in known {
@@ -191,7 +190,8 @@ pub(super) fn events(fields: &Fields) -> Vec<String> {
 pub(super) fn header_lines(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
     let lines = fields.text("headers").lines().filter(|line| !line.trim().is_empty());
     // What has no colon is a name that can't be taken, or one without a value.
-    lines.map(|line| line.split_once(':').unwrap_or((line, "")))
+    lines
+        .map(|line| line.split_once(':').unwrap_or((line, "")))
         .map(|(name, value)| (name.trim(), value.trim()))
 }
 

@@ -6,9 +6,9 @@ use ringback_core::callback::CallbackState;
 use ringback_core::catalog::Catalog;
 
 use super::fields::{self, ALL, THESE, TYPE, WHICH};
-use super::inputs::{Inputs, Mistakes};
 use super::preview;
 use crate::pages::ROOT;
+use crate::pages::inputs::{Inputs, Mistakes};
 use crate::pages::layout::{Section, page};
 use crate::pages::parts::{callback_link, name_of, token};
 use crate::pages::posted::Fields;
@@ -154,10 +154,12 @@ impl Form<'_> {
     }
 
     fn account(&self) -> Markup {
-        let whose = |account: Option<&str>| html! {
-            div.field {
-                span.label { "Account" }
-                p { @match account { Some(account) => strong { (account) }, None => "All accounts" } }
+        let whose = |account: Option<&str>| {
+            html! {
+                div.field {
+                    span.label { "Account" }
+                    p { @match account { Some(account) => strong { (account) }, None => "All accounts" } }
+                }
             }
         };
         match (self.purpose, self.visitor.caller.account()) {
@@ -179,7 +181,9 @@ impl Form<'_> {
             Some(CallbackState::Paused) => {
                 "Off: what is on its way to it is cancelled. It is paused, and stays so while this is on."
             }
-            Some(CallbackState::Enabled) => "Off: what is on its way to it is cancelled. Pausing keeps it.",
+            Some(CallbackState::Enabled) => {
+                "Off: what is on its way to it is cancelled. Pausing keeps it."
+            }
             Some(CallbackState::Disabled(_)) | None => "Off: no event is sent to it.",
         }
     }
@@ -217,7 +221,8 @@ impl Form<'_> {
     fn authorization(&self) -> Markup {
         let inputs = self.inputs();
         let secret = |name: &str, of: &str| {
-            let is_kept = self.purpose.stored().is_some_and(|stored| fields::has_secret_of(stored, of));
+            let is_kept =
+                self.purpose.stored().is_some_and(|stored| fields::has_secret_of(stored, of));
             let hint = if is_kept { "Leave it empty to keep the one that is stored." } else { "" };
             inputs.secret(name, hint)
         };
@@ -264,23 +269,26 @@ impl Form<'_> {
     fn limits(&self) -> Markup {
         let inputs = self.inputs();
         html! {
-            fieldset {
-                legend { "Limits that protect the receiver" }
-                div.pair {
-                    (inputs.number("rate_limit/per_second", "1 to 10000. Left empty: as many as there are."))
-                    (inputs.number("rate_limit/burst", "How many may go at once after a quiet time. A tenth of the above unless said."))
+            details.block open[self.mistakes.are_any()] {
+                summary { "Limits that protect the receiver" }
+                fieldset {
+                    legend { "Limits" }
+                    div.pair {
+                        (inputs.number("rate_limit/per_second", "1 to 10000. Left empty: as many as there are."))
+                        (inputs.number("rate_limit/burst", "How many may go at once after a quiet time. A tenth of the above unless said."))
+                    }
+                    div.pair {
+                        (inputs.number("max_in_flight", "In each worker: 1 to 1000. 32 unless said."))
+                        (inputs.number("timeout_ms", "100 to 120000. 15000 unless said."))
+                    }
                 }
-                div.pair {
-                    (inputs.number("max_in_flight", "In each worker: 1 to 1000. 32 unless said."))
-                    (inputs.number("timeout_ms", "100 to 120000. 15000 unless said."))
-                }
-            }
-            fieldset.switched {
-                legend { "Circuit" }
-                (inputs.tick("circuit/enabled", "What comes meanwhile waits, and uses up no retry."))
-                div.pair.when-on {
-                    (inputs.number("circuit/failures", "So many open the circuit: 1 to 1000. 20 unless said."))
-                    (inputs.number("circuit/open_seconds", "At first: 1 to 3600. 30 unless said."))
+                fieldset.switched {
+                    legend { "Circuit" }
+                    (inputs.tick("circuit/enabled", "What comes meanwhile waits, and uses up no retry."))
+                    div.pair.when-on {
+                        (inputs.number("circuit/failures", "So many open the circuit: 1 to 1000. 20 unless said."))
+                        (inputs.number("circuit/open_seconds", "At first: 1 to 3600. 30 unless said."))
+                    }
                 }
             }
         }

@@ -1,23 +1,22 @@
 //! The list of callbacks: sought, sorted and paged in memory.
 
-use std::cmp::Ordering;
+mod sort;
+
 use std::collections::{BTreeSet, HashMap};
-use std::str::FromStr;
 
 use maud::{Markup, html};
 use ringback_api::{Problem, Query};
 use ringback_core::callback::{CallbackState, DisabledReason};
 use ringback_core::{Account, Callback, CallbackId};
 
+use self::sort::{Column, Sort};
 use super::actions::row_actions;
 use crate::pages::ROOT;
 use crate::pages::chart::sparkline;
 use crate::pages::filters::{Filter, choice_field, text_field};
 use crate::pages::known::{self, Callbacks};
 use crate::pages::layout::{Section, page as whole_page};
-use crate::pages::parts::{
-    address, callback_badge, callback_link, name_of, nothing, number, percent, time,
-};
+use crate::pages::parts::{address, callback_badge, callback_link, nothing, number, percent, time};
 use crate::pages::traffic::{self, Day};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
@@ -50,25 +49,6 @@ impl Reach {
     }
 }
 
-/// The order of the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sort {
-    by: Column,
-    descends: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
-    Name,
-    Status,
-    Success,
-    Created,
-}
-
-/// There is no such order.
-#[derive(Debug)]
-struct UnknownSort;
-
 /// One callback with its last day.
 struct Row<'a> {
     callback: &'a Callback,
@@ -85,6 +65,8 @@ pub(in crate::pages) async fn page(
     let mut filter = Filter::of(query);
     let search = filter.take::<String>("search")?.unwrap_or_default();
     let account = filter.take::<Account>("account")?;
+    let is_theirs = visitor.caller.account_for(account.clone());
+    is_theirs.map_err(|_| Problem::not_found("account"))?;
     let state = filter.take::<String>("state")?;
     let sort = filter.take_exact::<Sort>("sort")?;
     let number: usize = filter.take_exact("page")?.unwrap_or(1);
@@ -95,7 +77,9 @@ pub(in crate::pages) async fn page(
     let sought = Sought { search: search.to_lowercase(), account, state };
     let found = callbacks.of(&visitor.caller).filter(|callback| reach.is_of(callback));
     let mut rows: Vec<_> = match filter.is_right() {
-        true => found.filter(|callback| sought.is_met_by(callback)).map(|it| row(it, &days)).collect(),
+        true => {
+            found.filter(|callback| sought.is_met_by(callback)).map(|it| row(it, &days)).collect()
+        }
         false => Vec::new(),
     };
     sort.unwrap_or(Sort::FIRST).apply(&mut rows);
@@ -146,65 +130,6 @@ const fn word_of(state: CallbackState) -> &'static str {
         CallbackState::Paused => STATES[1],
         CallbackState::Disabled(DisabledReason::ByOwner) => STATES[2],
         CallbackState::Disabled(DisabledReason::Gone) => STATES[3],
-    }
-}
-
-impl Sort {
-    const FIRST: Self = Self { by: Column::Name, descends: false };
-
-    fn apply(self, rows: &mut [Row<'_>]) {
-        match self.by {
-            Column::Name => rows.sort_by_cached_key(|row| name_of(row.callback).to_lowercase()),
-            Column::Status => rows.sort_by_key(|row| {
-                STATES.iter().position(|state| *state == word_of(row.callback.state))
-            }),
-            Column::Created => rows.sort_by_key(|row| (row.callback.created_at, row.callback.id)),
-            Column::Success => rows.sort_by(|a, b| by_success(a, b)),
-        }
-        if self.descends {
-            rows.reverse();
-        }
-    }
-
-    fn word(self) -> String {
-        let by = match self.by {
-            Column::Name => "name",
-            Column::Status => "status",
-            Column::Success => "success",
-            Column::Created => "created",
-        };
-        format!("{}{by}", if self.descends { "-" } else { "" })
-    }
-}
-
-/// Those that got nothing are neither good nor bad: they come after the best.
-fn by_success(a: &Row<'_>, b: &Row<'_>) -> Ordering {
-    let ratio = |row: &Row<'_>| row.ratio().unwrap_or(2.0);
-    ratio(a).total_cmp(&ratio(b)).then_with(|| a.callback.id.cmp(&b.callback.id))
-}
-
-impl FromStr for Sort {
-    type Err = UnknownSort;
-
-    fn from_str(word: &str) -> Result<Self, UnknownSort> {
-        let (descends, by) = match word.strip_prefix('-') {
-            Some(by) => (true, by),
-            None => (false, word),
-        };
-        let by = match by {
-            "name" => Column::Name,
-            "status" => Column::Status,
-            "success" => Column::Success,
-            "created" => Column::Created,
-            _ => return Err(UnknownSort),
-        };
-        Ok(Self { by, descends })
-    }
-}
-
-impl std::fmt::Display for UnknownSort {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("name, status, success or created, with a - before it: the other way round")
     }
 }
 
@@ -292,7 +217,6 @@ impl List<'_> {
                                 (self.column("Events", None))
                                 (self.column("State", Some(Column::Status)))
                                 (self.column("Success in 24 h", Some(Column::Success)))
-                                (self.column("Attempts in 24 h", None))
                                 (self.column("Created", Some(Column::Created)))
                                 th scope="col" { span.visually-hidden { "What can be done" } }
                             } }
@@ -331,7 +255,6 @@ impl List<'_> {
 
     fn row(&self, row: &Row<'_>) -> Markup {
         let callback = row.callback;
-        let hours = row.day.map(|day| day.hours.as_slice()).unwrap_or_default();
         html! {
             tr {
                 th scope="row" {
@@ -343,17 +266,9 @@ impl List<'_> {
                 @if self.reach == Reach::Account {
                     td data-label="Account" { @if let Some(account) = &callback.account { (account) } }
                 }
-                td data-label="Events" { (in_short(callback)) }
+                td.few-words data-label="Events" { (in_short(callback)) }
                 td data-label="State" { (callback_badge(callback.state)) }
-                td data-label="Success in 24 h" {
-                    @match row.ratio() { Some(ratio) => (percent(ratio)), None => span.muted { "–" } }
-                }
-                td data-label="Attempts in 24 h" {
-                    @match row.day {
-                        Some(day) => (sparkline(hours, &in_words(day))),
-                        None => span.muted { "none" },
-                    }
-                }
+                td data-label="Success in 24 h" { (success(row)) }
                 td data-label="Created" { (time(callback.created_at)) }
                 td { (row_actions(self.visitor, callback)) }
             }
@@ -406,6 +321,18 @@ impl List<'_> {
         let kept = ["search", "account", "state"].map(|name| (name, self.filter.text(name)));
         let parameters: Vec<_> = kept.into_iter().chain([("sort", sort), ("page", page)]).collect();
         address(self.reach.path(), &parameters)
+    }
+}
+
+fn success(row: &Row<'_>) -> Markup {
+    let (Some(ratio), Some(day)) = (row.ratio(), row.day) else {
+        return html! { span.muted { "no attempts" } };
+    };
+    html! {
+        div.named {
+            span { (percent(ratio)) }
+            (sparkline(&day.hours, &in_words(day)))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use ringback_core::callback::{Format, Method};
 use ringback_core::catalog::Catalog;
 use ringback_core::filter::EventFilter;
 use ringback_core::secret::Secret;
-use ringback_core::{Account, Event, EventId, EventName, Timestamp, Variables, render};
+use ringback_core::{Account, Event, EventId, EventName, Timestamp, render};
 
 use super::fields;
 use super::form::{Form, Purpose};
@@ -40,8 +40,7 @@ fn request(form: &Form<'_>) -> Markup {
     }
     let event = example(form);
     let expanded = expand(form.rules, url, &event);
-    let method =
-        if form.fields.text("method") == "GET" { Method::Get } else { Method::Post };
+    let method = if form.fields.text("method") == "GET" { Method::Get } else { Method::Post };
     let body = (method == Method::Post).then(|| body(form.fields, &event));
     html! {
         p.muted { "For an example of " code { (event.name) } ":" }
@@ -96,7 +95,7 @@ fn example(form: &Form<'_>) -> Event {
         time: at,
         accepted_at: at,
         deliver_at: None,
-        variables: variables.unwrap_or_else(Variables::default),
+        variables: variables.unwrap_or_default(),
         trace: None,
     }
 }

@@ -10,9 +10,9 @@ use ringback_api::{FieldError, PathId, Problem};
 use ringback_core::{Callback, CallbackId};
 
 use super::form::crumb;
-use super::inputs::{Inputs, Mistakes};
 use super::{address_of, section_of};
 use crate::callbacks::own;
+use crate::pages::inputs::{Inputs, Mistakes};
 use crate::pages::layout::page;
 use crate::pages::parts::{time, token};
 use crate::pages::posted::{Fields, Posted};
@@ -104,7 +104,8 @@ async fn replace(
     let callback = own(&console, &visitor.caller, id).await?;
     let Some(grace) = rotation(&fields).and_then(|rotation| rotation.grace().ok()) else {
         let wrong = FieldError::new(GRACE, "whole hours from 0 to 168");
-        let mistakes = Mistakes::of(&[wrong], |error| (error.pointer.clone(), error.detail.clone()));
+        let mistakes =
+            Mistakes::of(&[wrong], |error| (error.pointer.clone(), error.detail.clone()));
         let page = rotation_page(&visitor, &callback, &fields, &mistakes);
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };

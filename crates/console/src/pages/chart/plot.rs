@@ -27,18 +27,32 @@ pub(super) fn bars(columns: &[(u64, u64)], scale: Scale, titles: &[String], gist
 
 /// A line through the steps that have a value, broken at those that have none.
 pub(super) fn line(values: &[Option<u64>], scale: Scale, titles: &[String], gist: &str) -> Markup {
-    let mut path = String::new();
-    let mut before = None;
-    for (index, value) in values.iter().enumerate() {
-        if let Some(value) = value {
-            let (x, y) = (index * STEP + STEP / 2, HEIGHT - scale.height_of(*value, HEIGHT));
-            // One alone is a line to where it begins, which has round ends: a dot.
-            let step = if before.is_some() { format!("L{x} {y}") } else { format!("M{x} {y}h0") };
-            write!(path, "{step}").expect("a text takes all");
+    let (mut path, mut dots) = (String::new(), String::new());
+    let value = |index: usize| values.get(index).copied().flatten();
+    for index in 0..values.len() {
+        let Some(height) = value(index).map(|value| scale.height_of(value, HEIGHT)) else {
+            continue;
+        };
+        let (x, y) = (index * STEP + STEP / 2, HEIGHT - height);
+        let before = index.checked_sub(1).and_then(value);
+        // One alone is a line to where it begins, which has round ends: a dot.
+        match (before, value(index + 1)) {
+            (Some(_), _) => write!(path, "L{x} {y}"),
+            (None, Some(_)) => write!(path, "M{x} {y}"),
+            (None, None) => write!(dots, "M{x} {y}h0"),
         }
-        before = *value;
+        .expect("a text takes all");
     }
-    plot(values.len(), scale, gist, titles, &html! { path.line d=(path) {} })
+    plot(
+        values.len(),
+        scale,
+        gist,
+        titles,
+        &html! {
+            path.line d=(path) {}
+            path.line.dots d=(dots) {}
+        },
+    )
 }
 
 fn plot(steps: usize, scale: Scale, gist: &str, titles: &[String], shapes: &Markup) -> Markup {

@@ -103,8 +103,8 @@ fn sent(request: &SentRequest, event: Option<&Event>, number: AttemptNumber) -> 
     let body = event.zip(request.format).map(|(event, format)| render::body(format, event).text);
     let is_known = body.is_some() || request.format.is_none();
     html! {
-        section aria-labelledby={ "request-" (number) } {
-            h4 id={ "request-" (number) } { "Request" }
+        div {
+            h4 { "Request" }
             pre { (request.method.as_str()) " " (request.url) }
             (headers(&request.headers))
             @match &body {
@@ -127,7 +127,7 @@ fn as_curl(command: &str, number: AttemptNumber) -> Markup {
                 "It sends the same request again. Put secrets in the place of " code { (curl::SECRET) }
                 ". A receiver that checks the signature’s time may refuse it by now."
             }
-            pre id=(id) { (command) }
+            pre id=(id) tabindex="0" { (command) }
         }
     }
 }
@@ -135,8 +135,8 @@ fn as_curl(command: &str, number: AttemptNumber) -> Markup {
 fn came_back(attempt: &Attempt) -> Markup {
     let number = attempt.number;
     html! {
-        section aria-labelledby={ "response-" (number) } {
-            h4 id={ "response-" (number) } { "Response" }
+        div {
+            h4 { "Response" }
             @match &attempt.response {
                 Some(response) => (answer(response, number)),
                 None => p { "None came." },
@@ -191,6 +191,7 @@ fn text(what: &str, id: &str, text: &str) -> Markup {
             p.label { (what) }
             button.small type="button" hidden data-copy=(id) { "Copy" }
         }
-        pre id=(id) tabindex="0" { (text) }
+        // A browser leaves out the first line break, which is not to be one of the text’s own.
+        pre id=(id) tabindex="0" { "\n" (text) }
     }
 }

@@ -15,6 +15,15 @@ pub(in crate::pages) fn table(
     callbacks: &Callbacks,
     deliveries: &[Delivery],
 ) -> Markup {
+    rows(visitor, Some(callbacks), deliveries)
+}
+
+/// The same of one callback's, which need not be said in each row.
+pub(in crate::pages) fn table_of_callback(visitor: &Visitor, deliveries: &[Delivery]) -> Markup {
+    rows(visitor, None, deliveries)
+}
+
+fn rows(visitor: &Visitor, callbacks: Option<&Callbacks>, deliveries: &[Delivery]) -> Markup {
     if deliveries.is_empty() {
         let hint = html! { "There is one for each event and each callback that it goes to." };
         return html! { div.card.bare-list { (nothing("No deliveries", hint)) } };
@@ -26,11 +35,11 @@ pub(in crate::pages) fn table(
                     tr {
                         th scope="col" { "Event" }
                         @if visitor.is_administrator() { th scope="col" { "Account" } }
-                        th scope="col" { "Callback" }
+                        @if callbacks.is_some() { th scope="col" { "Callback" } }
                         th scope="col" { "Status" }
                         th.number scope="col" { "Attempts" }
                         th scope="col" { "Accepted" }
-                        th scope="col" { "Next attempt, or last change" }
+                        th scope="col" { "Next or last attempt" }
                     }
                 }
                 tbody {
@@ -41,17 +50,19 @@ pub(in crate::pages) fn table(
     }
 }
 
-fn row(visitor: &Visitor, callbacks: &Callbacks, delivery: &Delivery) -> Markup {
-    let callback = callbacks.get(&visitor.caller, delivery.callback).map(|callback| &**callback);
+fn row(visitor: &Visitor, callbacks: Option<&Callbacks>, delivery: &Delivery) -> Markup {
     html! {
         tr {
             th scope="row" { (name_link(delivery)) }
             @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
-            td data-label="Callback" { (callback_link(callback, delivery.callback)) }
+            @if let Some(callbacks) = callbacks {
+                @let callback = callbacks.get(&visitor.caller, delivery.callback);
+                td data-label="Callback" { (callback_link(callback.map(|callback| &**callback), delivery.callback)) }
+            }
             td data-label="Status" { (delivery_badge(delivery.state)) }
             td.number data-label="Attempts" { (number(delivery.attempts.into())) }
             td data-label="Accepted" { (time(delivery.created_at)) }
-            td data-label="Next attempt, or last change" { (next_or_last(delivery)) }
+            td data-label="Next or last attempt" { (next_or_last(delivery)) }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::PATH;
 use crate::pages::ROOT;
-use crate::pages::callbacks::inputs::{Inputs, Mistakes};
+use crate::pages::inputs::{Inputs, Mistakes};
 use crate::pages::parts::token;
 use crate::pages::posted::Fields;
 use crate::pages::visitor::Visitor;
@@ -52,8 +52,7 @@ fn others(registered: Option<&Callback>) -> Vec<String> {
 
 /// What is ticked for what is registered; all types where there is nothing yet.
 fn stored_ticks(registered: Option<&Callback>) -> Vec<String> {
-    let is_sent =
-        |kind: &EventType| registered.is_none_or(|it| it.events.matches(&kind.name));
+    let is_sent = |kind: &EventType| registered.is_none_or(|it| it.events.matches(&kind.name));
     let names = types().filter(|kind| is_sent(kind)).map(|kind| kind.name.to_string());
     names.chain(others(registered)).collect()
 }
@@ -135,7 +134,9 @@ pub(super) fn mistakes(errors: &[FieldError]) -> Mistakes {
         let place = pointer.strip_prefix('/').unwrap_or(pointer);
         let place = place.split('/').next().unwrap_or_default();
         let detail = match place {
-            "events" if detail.starts_with("at least") => "tick at least one, or switch notifications off",
+            "events" if detail.starts_with("at least") => {
+                "tick at least one, or switch notifications off"
+            }
             _ if detail.starts_with("is required") => "is required",
             _ => detail,
         };
@@ -202,7 +203,11 @@ impl Form<'_> {
         let inputs = self.inputs();
         let secret = |name: &str, of: &str| {
             let stored = self.registered.map(|callback| type_of(&callback.authorization));
-            let hint = if stored == Some(of) { "Leave it empty to keep the one that is stored." } else { "" };
+            let hint = if stored == Some(of) {
+                "Leave it empty to keep the one that is stored."
+            } else {
+                ""
+            };
             inputs.secret(name, hint)
         };
         html! {
@@ -236,7 +241,7 @@ impl Form<'_> {
                     button.small type="submit" name=(TICK) value="none" formnovalidate { "All off" }
                 }
                 div.types.tall {
-                    @for kind in types() { (event_box(kind.name.as_str(), &kind.description, &ticked)) }
+                    @for kind in types() { (event_box(kind.name.as_str(), &kind.description.replace('`', ""), &ticked)) }
                     @for pattern in others(self.registered) { (event_box(&pattern, "No type of Conga Sign’s.", &ticked)) }
                 }
             }

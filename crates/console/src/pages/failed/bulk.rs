@@ -85,6 +85,9 @@ async fn question(
     (per_second, wrong): (&str, Option<&str>),
 ) -> Result<Markup, Problem> {
     let count = console.store.count_deliveries(wanted, COUNTED_MAX).await?;
+    if count == 0 {
+        return Ok(nothing_to_replay(visitor, wanted));
+    }
     let known = callbacks(console).await?;
     let filter = ReplayFilter {
         callback: wanted.callback,
@@ -122,4 +125,13 @@ async fn question(
         }
     };
     Ok(page(visitor, Section::Failed, "Replay what failed", body))
+}
+
+fn nothing_to_replay(visitor: &Visitor, wanted: &DeliveryQuery) -> Markup {
+    let body = html! {
+        p.crumbs { a href=(address("/failed", wanted)) { "Failed" } }
+        div.head { h1 { "Nothing to replay" } }
+        p { "Nothing that failed matches this filter, or not any more." }
+    };
+    page(visitor, Section::Failed, "Nothing to replay", body)
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use maud::{Markup, html};
+use ringback_core::Account;
 
 use crate::pages::ROOT;
 use crate::pages::visitor::Visitor;
@@ -35,11 +36,16 @@ pub(super) fn first_steps(visitor: &Visitor, headers: &HeaderMap) -> Markup {
     }
 }
 
-/// While events come and go to nobody of the visitor's.
-pub(super) fn no_callbacks() -> Markup {
+/// While there is no callback of this account, or if none is given none at all.
+pub(super) fn no_callbacks(account: Option<&Account>) -> Markup {
     html! {
         div.banner.busy {
-            p { "There are events, and no callback that gets them." }
+            p {
+                @match account {
+                    Some(account) => { "Account " strong { (account) } " has no callback of its own that gets its events." }
+                    None => "There is no callback yet that gets events.",
+                }
+            }
             p { (add_link()) }
         }
     }

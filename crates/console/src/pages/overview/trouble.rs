@@ -146,7 +146,7 @@ pub(super) fn list(visitor: &Visitor, troubles: &Troubles) -> Markup {
                                 th scope="col" { "Callback" }
                                 @if visitor.is_administrator() { th scope="col" { "Account" } }
                                 th scope="col" { "Trouble" }
-                                th.number scope="col" { "Last 2 hours" }
+                                th.number scope="col" { "Success, last 2 h" }
                                 th scope="col" { "Last 24 hours" }
                                 th scope="col" { "What to do" }
                             }
@@ -169,7 +169,7 @@ fn row(visitor: &Visitor, trouble: &Trouble) -> Markup {
             th scope="row" { (callback_link(Some(callback), callback.id)) }
             @if visitor.is_administrator() { td data-label="Account" { (parts::account_of(callback)) } }
             td data-label="Trouble" { (what(kind)) }
-            td.number data-label="Last 2 hours" {
+            td.number data-label="Success, last 2 h" {
                 @if let Kind::Failing { recent, .. } = kind {
                     span { (recent.success_ratio().map_or(String::new(), percent)) " of " (number(recent.attempts())) }
                 }

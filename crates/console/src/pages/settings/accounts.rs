@@ -10,7 +10,7 @@ use ringback_store::{AccountSettings, UnknownTypes};
 use super::{PATH, form_page, inputs, refused};
 use crate::Console;
 use crate::accounts;
-use crate::pages::callbacks::inputs::Mistakes;
+use crate::pages::inputs::Mistakes;
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::said::Said;
 use crate::pages::visitor::Visitor;
@@ -70,7 +70,7 @@ fn table(visitor: &Visitor, strict: &[AccountSettings]) -> Markup {
                 @for AccountSettings { account, .. } in strict {
                     tr {
                         th scope="row" { (account) }
-                        td {
+                        td.actions-cell {
                             (parts::post_button(
                                 visitor, &format!("{ROOT}{PATH}/accounts/{account}/lenient"), "Accept all types again", "small",
                             ))

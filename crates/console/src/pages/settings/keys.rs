@@ -12,7 +12,7 @@ use ringback_store::{ApiKey, Scope};
 use super::{PATH, form_page, inputs, is_own, opens, refused, shown_once, whose, whose_fields};
 use crate::Console;
 use crate::api_keys;
-use crate::pages::callbacks::inputs::Mistakes;
+use crate::pages::inputs::Mistakes;
 use crate::pages::layout::{Section, page};
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::said::Said;
@@ -77,7 +77,7 @@ fn table(caller: &Caller, keys: &[ApiKey]) -> Markup {
                         }
                         td data-label="Opens" { span { (opens(account(key))) } }
                         td data-label="Made" { (parts::time(key.created_at)) }
-                        td {
+                        td.actions-cell {
                             a.button.small.danger data-dialog href={ (ROOT) (PATH) "/keys/" (key.id) "/remove" }
                                 aria-label={ "Remove the key “" (name(key)) "”" } { "Remove" }
                         }

@@ -9,15 +9,14 @@ use ringback_api::Problem;
 use super::{PATH, form_page, inputs, refused, shown_once, whose, whose_fields};
 use crate::Console;
 use crate::console_links;
-use crate::pages::callbacks::inputs::Mistakes;
+use crate::pages::inputs::Mistakes;
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::visitor::Visitor;
 use crate::pages::{ROOT, parts};
 use crate::wire::console_link::{MadeConsoleLink, NewConsoleLink};
 
 /// How long a link may be good: what is sent, and what is read.
-const TIMES: [(&str, &str); 3] =
-    [("3600", "An hour"), ("86400", "A day"), ("604800", "A week")];
+const TIMES: [(&str, &str); 3] = [("3600", "An hour"), ("86400", "A day"), ("604800", "A week")];
 
 /// What leads to them.
 pub(super) fn card() -> Markup {

@@ -105,7 +105,7 @@ async fn callback_shows_every_setting_and_no_secret() {
         "PACKAGE_*",
         "at most 7, within 90.5 s",
         "each time 3 times as long, up to 3700 s (61 min)",
-        "2.5 s</dd>",
+        "2.5 s for an attempt",
         "11 requests a second, 4 at once",
         "at most 9 at once",
         "after 13 failures in a row, for 45 s",

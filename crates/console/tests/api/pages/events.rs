@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringback_core::delivery::{DeliveryState, WaitReason};
 use ringback_core::{Event, Timestamp};
-use ringback_store::{HistoryRecord, Store as _};
+use ringback_store::{HistoryRecord, LOOKED_MAX, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
@@ -93,17 +93,18 @@ async fn id_leads_to_the_event_if_it_is_the_visitors() {
 async fn search_that_looked_long_enough_says_how_far_and_goes_on() {
     let api = Api::start().await;
     let wanted = Event {
-        accepted_at: builders::MADE_AT - Duration::from_secs(30_000),
+        accepted_at: builders::MADE_AT - Duration::from_secs(u64::from(LOOKED_MAX) + 10),
         ..event("acme", "NEEDLE", "{}")
     };
-    let hay = (0..20_001).map(|number| Event {
+    let hay = (0..=u64::from(LOOKED_MAX)).map(|number| Event {
         accepted_at: builders::MADE_AT - Duration::from_secs(number),
         ..event("acme", "HAY", "{}")
     });
     record(&api, hay.chain([wanted])).await;
     let visitor = Visitor::administrator(&api).await;
     let first = visitor.sees("/console/events?name=NEEDLE").await;
-    assert!(first.contains("Looked at the last 20,000 events, back to <time"), "{first}");
+    let said = format!("Looked at the last {},000 events, back to <time", LOOKED_MAX / 1_000);
+    assert!(first.contains(&said), "{first}");
     assert!(first.contains("There may be some further back."));
     let further = between(&first, "back to ", "Look further");
     let further = between(further, "href=\"", "\"").replace("&amp;", "&");

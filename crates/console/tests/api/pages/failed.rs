@@ -33,7 +33,7 @@ async fn list_shows_what_is_exhausted_and_how_many_there_are() {
     api.delivery(&of_account("acme", "FINE"), &one, DeliveryState::Delivered).await;
     let all = visitor.sees("/console/failed").await;
     assert!(all.contains(">EARLY</a>") && all.contains(">LATE</a>") && !all.contains(">FINE</a>"));
-    assert!(all.contains("<strong>2</strong> failed"), "{all}");
+    assert!(all.contains("<strong>2 failed</strong>"), "{all}");
     let late = all.find(">LATE</a>").expect("there");
     assert!(late < all.find(">EARLY</a>").expect("there"), "newest first");
     for filter in [
@@ -43,7 +43,7 @@ async fn list_shows_what_is_exhausted_and_how_many_there_are() {
     ] {
         let some = visitor.sees(&format!("/console/failed?{filter}")).await;
         assert!(some.contains(">LATE</a>") && !some.contains(">EARLY</a>"), "{filter}");
-        assert!(some.contains("<strong>1</strong> failed"), "{filter}");
+        assert!(some.contains("<strong>1 failed</strong>"), "{filter}");
     }
     let before = visitor.sees("/console/failed?until=2026-01-02T03:00").await;
     assert!(before.contains(">EARLY</a>") && !before.contains(">LATE</a>"));
@@ -110,6 +110,9 @@ async fn all_that_match_are_replayed_after_a_second_look() {
         assert!(question.contains(part), "{part}: {question}");
     }
 
+    let none = visitor.sees("/console/failed/replay?account=nobody").await;
+    assert!(none.contains("Nothing to replay") && !none.contains("per_second"), "{none}");
+
     let id = to.id.to_string();
     let fields = [("callback", &*id), ("account", "acme"), ("since", "2026-01-02T03:00:00.000Z")];
     for bad in ["0", "10001", "many", ""] {
@@ -151,7 +154,7 @@ async fn what_another_account_has_is_neither_shown_nor_sent() {
     let visitor = Visitor::of_account(&api, "acme").await;
     let list = visitor.sees("/console/failed").await;
     assert!(list.contains(">MINE</a>") && !list.contains(">THEIRS</a>"));
-    assert!(list.contains("<strong>1</strong> failed") && !list.contains(&foreign.id.to_string()));
+    assert!(list.contains("<strong>1 failed</strong>") && !list.contains(&foreign.id.to_string()));
     let (mine, theirs) = (mine.to_string(), theirs.to_string());
     let both = [("delivery", &*mine), ("delivery", &*theirs)];
     assert_eq!(visitor.post("/console/failed/retry", &both).await.status, 404);

@@ -36,7 +36,9 @@ async fn requests_are_shown_to_whom_they_belong_with_secrets_masked() {
     let page = visitor.sees("/console/log").await;
     let nobodys = page.find("&lt;script&gt;alert(1)").expect("there");
     assert!(nobodys < page.find("EVENT_GUID=of-acme").expect("there"), "newest first");
-    for shown in ["nobody known", "?f=lp&amp;id=%20178", "authorization: ***", "x-plain: &lt;i&gt;seen"] {
+    for shown in
+        ["nobody known", "?f=lp&amp;id=%20178", "authorization: ***", "x-plain: &lt;i&gt;seen"]
+    {
         assert!(page.contains(shown), "{shown}: {page}");
     }
     let link = format!("<a href=\"/console/callbacks/{}\">", of_acme.id);
@@ -69,7 +71,9 @@ async fn log_comes_in_pages_and_long_bodies_are_cut() {
     assert!(first.contains("body-20") && first.contains("body-01") && !first.contains("body-00"));
     let next = super::harness::between(&first, "rel=\"next\" href=\"", "\"");
     let last = visitor.sees(&next.replace("&amp;", "&")).await;
-    assert!(last.contains("body-00") && !last.contains("body-01") && !last.contains("rel=\"next\""));
+    assert!(
+        last.contains("body-00") && !last.contains("body-01") && !last.contains("rel=\"next\"")
+    );
 
     send(&api, unsigned(&"x".repeat(8 * 1024 + 1))).await;
     let page = visitor.sees("/console/log").await;

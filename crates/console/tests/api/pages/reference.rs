@@ -43,13 +43,17 @@ async fn types_are_found_by_name_description_and_variable() {
         assert!(!page.contains("<b>paid"));
     }
     let page = visitor.sees(&format!("{REFERENCE}?search=%22nothing%22")).await;
-    assert!(page.contains("No type of event is like that") && page.contains("value=\"&quot;nothing&quot;\""));
+    assert!(
+        page.contains("No type of event is like that")
+            && page.contains("value=\"&quot;nothing&quot;\"")
+    );
 }
 
 #[tokio::test]
 async fn types_come_in_pages_and_only_administrators_are_told_how_to_change_them() {
     let api = Api::start().await;
-    let types: Vec<_> = (0..51).map(|number| json!({ "name": format!("ZZ_{number:02}") })).collect();
+    let types: Vec<_> =
+        (0..51).map(|number| json!({ "name": format!("ZZ_{number:02}") })).collect();
     let put = api.call("PUT", "/v1/catalog", Some(json!({ "event_types": types }))).await;
     assert_eq!(put.status, 200, "{}", put.json);
     let visitor = Visitor::administrator(&api).await;

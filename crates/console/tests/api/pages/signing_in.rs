@@ -17,6 +17,12 @@ async fn key_opens_a_session_and_signing_out_ends_it() {
     assert_eq!(sent_away.status, 303);
     let login = sent_away.leads_to().to_owned();
     assert_eq!(login, "/console/login?next=%2Fconsole%2Fcallbacks%3Fsearch%3Da%2520b");
+    for (path, next) in [("/console", "%2Fconsole"), ("/console?span=7d", "%2Fconsole%3Fspan%3D7d")]
+    {
+        let login = format!("/console/login?next={next}");
+        assert_eq!(stranger.get(path).await.leads_to(), login);
+    }
+    assert_eq!(stranger.get("/console/").await.leads_to(), "/console");
     let form = stranger.sees(&login).await;
     assert!(form.contains("value=\"/console/callbacks?search=a%20b\""), "{form}");
 
@@ -98,7 +104,8 @@ async fn pages_are_not_kept_framed_or_given_to_others() {
     let visitor = Visitor::administrator(&api).await;
     for path in ["/console", "/console/nothing-here", "/console/login"] {
         let page = visitor.get(path).await;
-        let value = |name: header::HeaderName| page.headers[name].to_str().expect("text").to_owned();
+        let value =
+            |name: header::HeaderName| page.headers[name].to_str().expect("text").to_owned();
         let policy = value(header::CONTENT_SECURITY_POLICY);
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");

@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 use ringback_api::FieldError;
 
-use crate::pages::posted::Fields;
+use super::posted::Fields;
+use super::problem::sentence;
 
 /// What is wrong with what was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::pages) struct Mistakes(Vec<Mistake>);
+pub(super) struct Mistakes(Vec<Mistake>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mistake {
@@ -18,11 +19,11 @@ struct Mistake {
 
 /// Makes the fields of a form out of what was typed, or is stored.
 #[derive(Clone, Copy)]
-pub(in crate::pages) struct Inputs<'a> {
-    pub(in crate::pages) fields: &'a Fields,
-    pub(in crate::pages) mistakes: &'a Mistakes,
+pub(super) struct Inputs<'a> {
+    pub(super) fields: &'a Fields,
+    pub(super) mistakes: &'a Mistakes,
     /// What people call a field of this name.
-    pub(in crate::pages) label_of: fn(&str) -> &'static str,
+    pub(super) label_of: fn(&str) -> &'static str,
 }
 
 /// What ties a control to what is said of it.
@@ -34,7 +35,7 @@ struct Ties<'a> {
 
 impl Mistakes {
     /// Finds the field of each error, and what to say there.
-    pub(in crate::pages) fn of(
+    pub(super) fn of(
         errors: &[FieldError],
         place: impl Fn(&FieldError) -> (String, String),
     ) -> Self {
@@ -43,6 +44,10 @@ impl Mistakes {
             Mistake { field, detail }
         });
         Self(mistakes.collect())
+    }
+
+    pub(super) fn are_any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// The id of the control of this name.
@@ -59,7 +64,7 @@ impl Mistakes {
 
 impl Inputs<'_> {
     /// All that is wrong, each with a link to its field.
-    pub(in crate::pages) fn summary(&self) -> Markup {
+    pub(super) fn summary(&self) -> Markup {
         let mistakes = &self.mistakes.0;
         html! {
             @if !mistakes.is_empty() {
@@ -84,12 +89,12 @@ impl Inputs<'_> {
         }
     }
 
-    pub(in crate::pages) fn text(&self, name: &str, hint: &str) -> Markup {
+    pub(super) fn text(&self, name: &str, hint: &str) -> Markup {
         self.line(name, hint, "text", None)
     }
 
     /// A number; a text field all the same, so that what is no number is seen and told.
-    pub(in crate::pages) fn number(&self, name: &str, hint: &str) -> Markup {
+    pub(super) fn number(&self, name: &str, hint: &str) -> Markup {
         self.line(name, hint, "text", Some("decimal"))
     }
 
@@ -102,7 +107,7 @@ impl Inputs<'_> {
     }
 
     /// A secret: it is taken and never shown. What was typed before is asked for once more.
-    pub(in crate::pages) fn secret(&self, name: &str, hint: &str) -> Markup {
+    pub(super) fn secret(&self, name: &str, hint: &str) -> Markup {
         let was_typed = !self.fields.text(name).is_empty();
         let hint = if was_typed { "Type it once more: secrets are not sent back." } else { hint };
         self.field(name, hint, |ties| html! {
@@ -111,7 +116,7 @@ impl Inputs<'_> {
         })
     }
 
-    pub(in crate::pages) fn area(&self, name: &str, hint: &str) -> Markup {
+    pub(super) fn area(&self, name: &str, hint: &str) -> Markup {
         let value = self.fields.text(name);
         // The first line break of a text area is not part of it.
         self.field(name, hint, |ties| html! {
@@ -121,12 +126,7 @@ impl Inputs<'_> {
     }
 
     /// One of these: value and name of each. What was typed and is none of them stays to be seen.
-    pub(in crate::pages) fn choice(
-        &self,
-        name: &str,
-        hint: &str,
-        choices: &[(&str, &str)],
-    ) -> Markup {
+    pub(super) fn choice(&self, name: &str, hint: &str, choices: &[(&str, &str)]) -> Markup {
         let chosen = self.fields.text(name);
         let is_known = chosen.is_empty() || choices.iter().any(|(value, _)| *value == chosen);
         self.field(name, hint, |ties| html! {
@@ -140,7 +140,7 @@ impl Inputs<'_> {
     }
 
     /// A box to tick.
-    pub(in crate::pages) fn tick(&self, name: &str, hint: &str) -> Markup {
+    pub(super) fn tick(&self, name: &str, hint: &str) -> Markup {
         let ties = self.ties(name, hint);
         html! {
             div.field {
@@ -155,13 +155,13 @@ impl Inputs<'_> {
     }
 
     /// What the enter key presses, in a form that has other buttons before the one that saves.
-    pub(in crate::pages) fn default_button() -> Markup {
+    pub(super) fn default_button() -> Markup {
         html! { button.visually-hidden type="submit" tabindex="-1" aria-hidden="true" { "Save" } }
     }
 
     /// What is wrong with a group of boxes, where there is no one control to tie it to.
-    pub(in crate::pages) fn wrong(&self, name: &str) -> Markup {
-        html! { @if let Some(wrong) = self.mistakes.at(name) { p.error { (wrong) } } }
+    pub(super) fn wrong(&self, name: &str) -> Markup {
+        html! { @if let Some(wrong) = self.mistakes.at(name) { p.error { (sentence(wrong)) } } }
     }
 
     fn field(&self, name: &str, hint: &str, control: impl FnOnce(&Ties<'_>) -> Markup) -> Markup {
@@ -192,7 +192,7 @@ impl Ties<'_> {
 
     fn said(&self, hint: &str) -> Markup {
         html! {
-            @if let Some(wrong) = self.wrong { p.error id={ (self.id) "-error" } { (wrong) } }
+            @if let Some(wrong) = self.wrong { p.error id={ (self.id) "-error" } { (sentence(wrong)) } }
             @if !hint.is_empty() { p.hint id={ (self.id) "-hint" } { (hint) } }
         }
     }
