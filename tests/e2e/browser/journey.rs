@@ -1,6 +1,6 @@
 //! The whole way through the console: from signing in over a callback, a test event and a failing endpoint to a bulk replay.
 
-use ringback_testkit::{Behaviour, Browser, BrowserSettings, Receiver, Script, Window};
+use ringback_testkit::{Behaviour, Browser, BrowserSettings, Key, Receiver, Script, Window};
 
 use super::{assert_sound, browser};
 use crate::support::{ADMIN_KEY, Ringback, SOON, event, eventually};
@@ -96,6 +96,11 @@ impl Walk {
         browser.wait_for_text("It arrived.").await;
         assert_eq!(receiver.requests_to("/hook/178").len(), 1);
         assert_sound(browser).await;
+        if self.settings.script == Script::On {
+            browser.key(Key::Escape).await;
+            browser.wait_for("body:not(:has(dialog))").await;
+            assert_eq!(browser.focused().await, "Send a test event", "back where it was opened");
+        }
     }
 
     async fn see_what_failed_and_retry(&self) {

@@ -20,12 +20,21 @@ pub(super) const ROWS: usize = PageQuery::LIMIT_DEFAULT;
 
 /// A moment: in UTC, which script turns into the viewer's own time and leaves to be read in the title.
 pub(super) fn time(at: Timestamp) -> Markup {
-    let exact = at.to_string();
-    let (date, clock) = exact.split_once('T').unwrap_or((&exact, ""));
-    let utc = format!("{date} {} UTC", clock.trim_end_matches('Z'));
+    let (exact, utc) = (at.to_string(), utc(at));
     // To the second: the rest is in the title.
     let shown = utc.split_once('.').map_or(utc.clone(), |(seconds, _)| format!("{seconds} UTC"));
     html! { time datetime=(exact) title=(utc) { (shown) } }
+}
+
+/// The same, of which the day is enough to know.
+pub(super) fn day(at: Timestamp) -> Markup {
+    let (exact, utc) = (at.to_string(), utc(at));
+    let shown = utc.split_once(' ').map_or(&*utc, |(date, _)| date);
+    html! { time datetime=(exact) title=(utc) data-day { (shown) } }
+}
+
+fn utc(at: Timestamp) -> String {
+    format!("{} UTC", at.to_string().replace('T', " ").trim_end_matches('Z'))
 }
 
 /// A field for a moment. Without script it is one of UTC, with it the viewer's.

@@ -6,13 +6,15 @@
 const clock = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" };
 const thisYear = new Intl.DateTimeFormat(undefined, clock);
 const anyYear = new Intl.DateTimeFormat(undefined, { year: "numeric", ...clock });
+const anyDay = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 function localTime(date) {
   const format = date.getFullYear() === new Date().getFullYear() ? thisYear : anyYear;
   return format.format(date);
 }
 function showTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
-    time.textContent = localTime(new Date(time.dateTime));
+    const moment = new Date(time.dateTime);
+    time.textContent = "day" in time.dataset ? anyDay.format(moment) : localTime(moment);
     time.dataset.local = "";
   }
   // A moment that is typed in is the viewer's; what is sent is UTC.
@@ -97,12 +99,17 @@ async function fetchPage(address) {
 
 // Live: what has data-live and an id is put in the place of the old one when something happened.
 let refreshing = false;
+let changedMeanwhile = false;
 async function refresh() {
+  changedMeanwhile = refreshing;
   if (refreshing || document.hidden) return;
   refreshing = true;
   const page = await fetchPage(location.href);
   refreshing = false;
-  if (!page) return;
+  if (page) replaceParts(page);
+  if (changedMeanwhile) refresh();
+}
+function replaceParts(page) {
   for (const old of document.querySelectorAll("[data-live][id]")) {
     const fresh = page.getElementById(old.id);
     // Whoever is about to do something here is not to be disturbed.
@@ -119,6 +126,8 @@ function live() {
   if (parts.length === 0) return;
   const changes = new EventSource("/console/live");
   changes.addEventListener("message", refresh);
+  // What happened before this was listened to is not told; other processes hear a moment later that somebody listens.
+  changes.addEventListener("open", () => { refresh(); setTimeout(refresh, 3000); });
   addEventListener("pagehide", () => changes.close());
   const seconds = [...parts].map((part) => Number(part.dataset.live)).filter((number) => number > 0);
   if (seconds.length) setInterval(refresh, Math.min(...seconds) * 1000);

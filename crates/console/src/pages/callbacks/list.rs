@@ -16,7 +16,7 @@ use crate::pages::chart::sparkline;
 use crate::pages::filters::{Filter, choice_field, text_field};
 use crate::pages::known::{self, Callbacks};
 use crate::pages::layout::{Section, page as whole_page};
-use crate::pages::parts::{address, callback_badge, callback_link, nothing, number, percent, time};
+use crate::pages::parts::{address, callback_badge, callback_link, day, nothing, number, percent};
 use crate::pages::traffic::{self, Day};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
@@ -269,7 +269,7 @@ impl List<'_> {
                 td.few-words data-label="Events" { (in_short(callback)) }
                 td data-label="State" { (callback_badge(callback.state)) }
                 td data-label="Success in 24 h" { (success(row)) }
-                td data-label="Created" { (time(callback.created_at)) }
+                td data-label="Created" { (day(callback.created_at)) }
                 td { (row_actions(self.visitor, callback)) }
             }
         }
