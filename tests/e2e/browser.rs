@@ -7,9 +7,19 @@ mod settings;
 
 use ringback_testkit::{Browser, BrowserSettings, Scheme, Script, Window};
 
-/// A browser for pages of every kind.
+use crate::support::{ADMIN_KEY, Ringback};
+
+/// A browser with nothing open.
 async fn browser(settings: BrowserSettings) -> Browser {
     Browser::start(settings).await.expect("it starts")
+}
+
+/// Signs in as the administrator.
+async fn sign_in(browser: &Browser, ringback: &Ringback) {
+    browser.open(&format!("{}/console/login", ringback.api.url())).await;
+    browser.fill("API key", ADMIN_KEY).await;
+    browser.press("Sign in").await;
+    browser.wait_for_text("Overview").await;
 }
 
 /// Where every page has to be as good: on a desktop and on a phone, in the light and in the dark.

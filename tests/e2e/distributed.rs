@@ -7,6 +7,7 @@ mod broker_cluster;
 mod catalog;
 mod cloud_events;
 mod cluster;
+mod console;
 mod duplicates;
 mod fan_out;
 mod first_light;

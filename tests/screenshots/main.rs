@@ -45,7 +45,7 @@ fn pages(samples: &Samples) -> Vec<Page> {
         page("failed", "/console/failed"),
         page("replay", &format!("/console/replays/{}", samples.replay)),
         page("integrations", "/console/integrations"),
-        page("event-notification", "/console/event-notification"),
+        page("event-notification", "/console/event-notification?account=northwind"),
         page("log", "/console/log"),
         page("settings", "/console/settings"),
         page("reference", "/reference"),

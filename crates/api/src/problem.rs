@@ -194,6 +194,13 @@ impl Problem {
         Self::new(Kind::NotFound, format!("there is no such {what}"))
     }
 
+    /// 405: the path takes other methods.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path does not take this method; the Allow header names those it takes";
+        Self::new(Kind::MethodNotAllowed, detail)
+    }
+
     /// 409: a valid request that things as they stand do not allow.
     #[must_use]
     pub fn conflict(detail: impl Into<String>) -> Self {
@@ -357,14 +364,10 @@ pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Ro
     let unknown_path = async |uri: Uri| {
         Problem::new(Kind::NotFound, format!("there is nothing at {}", uri.path()))
     };
-    let unknown_method = async || {
-        let detail = "this path does not take this method; the Allow header names those it takes";
-        Problem::new(Kind::MethodNotAllowed, detail)
-    };
     let refusals = Arc::new(Refusals::default());
     router
         .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(map_response_with_state(refusals, Refusals::look))
 }
 

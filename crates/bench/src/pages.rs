@@ -54,7 +54,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         slow += in_postgres(&options).await?;
     }
     if slow > 0 {
-        bail!("{slow} pages took more than {GOAL_MS} ms (median)");
+        bail!("{slow} pages took more than {GOAL_MS} ms once");
     }
     Ok(())
 }
@@ -107,14 +107,15 @@ async fn measure(
     clock.advance(history::SPAN);
     let history = History::written(&store, options.deliveries, clock.now()).await?;
     say(&format!("\n{name}: {} deliveries\n\n", options.deliveries))?;
-    say("| page | median ms | worst ms | KB |\n|---|---|---|---|\n")?;
+    say("| page | first ms | median ms | worst ms | KB |\n|---|---|---|---|---|\n")?;
     let visits = Visits::begin(store, clock, &history).await?;
     let mut slow = 0;
     for (what, path, visitor) in visits.pages(&history).await? {
         let visit = visits.visit(visitor, &path, options.runs).await?;
-        let (median, worst, bytes) = (visit.median_ms(), visit.worst_ms(), visit.bytes / 1_000);
-        say(&format!("| {what} | {median:.1} | {worst:.1} | {bytes} |\n"))?;
-        slow += usize::from(median > GOAL_MS);
+        let (first, median, worst) = (visit.first_ms(), visit.median_ms(), visit.worst_ms());
+        let kb = visit.bytes / 1_000;
+        say(&format!("| {what} | {first:.1} | {median:.1} | {worst:.1} | {kb} |\n"))?;
+        slow += usize::from(first.max(worst) > GOAL_MS);
     }
     Ok(slow)
 }

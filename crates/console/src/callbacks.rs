@@ -33,23 +33,26 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(settings): JsonBody<CallbackSettings>,
 ) -> Result<Response, Problem> {
-    let callback = make(&console, &caller, &settings).await?;
+    let id = CallbackId::from_parts(console.clock.now(), random()?);
+    let callback = make(&console, &caller, id, &settings).await?;
     let location = [(header::LOCATION, format!("/v1/callbacks/{}", callback.id))];
     Ok((StatusCode::CREATED, location, Json(SavedCallback::of(&callback))).into_response())
 }
 
-/// Makes a callback of the caller's account, or of the one that the settings name.
+/// Makes a callback of the caller's account, or of the one that the settings name. If the caller has one of this id, it is
+/// left as it is.
 ///
 /// # Errors
 /// What is wrong with the settings; 403 if they name an account that is not the caller's.
 pub(crate) async fn make(
     console: &Console,
     caller: &Caller,
+    id: CallbackId,
     settings: &CallbackSettings,
 ) -> Result<Callback, Problem> {
     let now = console.clock.now();
     let base = Base {
-        id: CallbackId::from_parts(now, random()?),
+        id,
         account: settings.account_for(caller)?,
         state: CallbackState::Enabled,
         authorization: None,
@@ -61,8 +64,11 @@ pub(crate) async fn make(
     };
     let rules = Rules { address_policy: &console.address_policy };
     let callback = rules.apply(settings, base).map_err(Problem::invalid)?;
-    console.store.create_callback(&callback).await?;
-    Ok(callback)
+    match console.store.create_callback(&callback).await {
+        Ok(()) => Ok(callback),
+        // A form that was sent twice has made it already.
+        Err(error) => own(console, caller, id).await.map_err(|_| error.into()),
+    }
 }
 
 /// List callbacks, newest first.
@@ -250,9 +256,12 @@ pub(crate) async fn change_stored(
         let read_at = stored.updated_at;
         // Two changes within a millisecond must differ: the time is what tells a change from the one before.
         let updated_at = console.clock.now().max(read_at + Duration::from_millis(1));
-        let Some(changed) = change(&stored, updated_at)? else {
+        let Some(mut changed) = change(&stored, updated_at)? else {
             return Ok(stored);
         };
+        // What signs no more need not be kept.
+        changed.previous_secret =
+            changed.previous_secret.filter(|secret| secret.until > updated_at);
         if console.store.update_callback(&changed, read_at).await? {
             tell_disabled(console, &stored, &changed).await;
             return Ok(changed);

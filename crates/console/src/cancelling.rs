@@ -15,6 +15,7 @@ use ringback_store::DeliveryKey;
 use crate::Console;
 use crate::callbacks::count_cancelled;
 use crate::deliveries::visible;
+use crate::state::manages;
 use crate::wire::delivery::DeliveryAnswer;
 use crate::wire::replay::EventCancelAnswer;
 
@@ -23,7 +24,8 @@ const STEP_LEN_MAX: usize = 500;
 
 /// Cancel a pending delivery: no further attempt is made.
 ///
-/// A request that is under way ends as it ends: if it succeeds, the delivery is delivered all the same.
+/// A request that is under way ends as it ends: if it succeeds, the delivery is delivered all the same. An account key
+/// cancels no deliveries to callbacks that are not its account's.
 #[utoipa::path(
     post, path = "/v1/deliveries/{id}/cancel", tag = "deliveries",
     params(("id" = String, Path, format = "uuid")),
@@ -41,13 +43,18 @@ pub(crate) async fn one(
 /// Cancels a pending delivery, and returns it as it stands then.
 ///
 /// # Errors
-/// 404 if the caller sees no such delivery, 409 if it is not pending.
+/// 404 if the caller sees no such delivery, 403 if its callback is not theirs, 409 if it is not pending.
 pub(crate) async fn cancel(
     console: &Console,
     caller: &Caller,
     id: DeliveryId,
 ) -> Result<Delivery, Problem> {
     let delivery = visible(console, caller, id).await?;
+    // Nothing more is sent to one that was deleted: that this is recorded harms nobody.
+    let callback = console.store.callback(delivery.callback).await?;
+    if callback.is_some_and(|callback| !manages(caller, &callback)) {
+        return Err(Problem::forbidden("its callback is not one of this key's account"));
+    }
     let key = DeliveryKey { id, created_at: delivery.created_at };
     let (reason, now) = (CancelReason::Requested, console.clock.now());
     let cancelled = console.store.cancel_delivery(key, reason, now).await?;

@@ -78,6 +78,7 @@ pub(crate) fn router() -> Router<Console> {
         .merge(reference::router())
         .merge(settings::router())
         .route("/{*unknown}", get(unknown))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(map_response(problem::as_page))
         .layer(map_response(layout::with_headers));
     let to_root = async || Redirect::to(ROOT);

@@ -36,19 +36,26 @@ pub(crate) async fn register(
     JsonBody(registration): JsonBody<Registration>,
 ) -> Result<Response, Problem> {
     let account = account(&caller, query)?;
-    put(&console, &caller, &account, &registration).await?;
+    put(&console, &caller, (&account, None), &registration).await?;
     Ok(secret(registration))
 }
+
+/// Why nothing is registered, for who has filled in a form that is out of date.
+pub(crate) const CHANGED: &str = "this registration was changed after you opened the form. What you typed is still here: \
+    save again to put it in the place of that change";
 
 /// Registers where an account's notifications go, or that they go nowhere. The account is one that the caller may speak
 /// for, see [`account_of`].
 ///
+/// `as_of` is when it was last changed as far as the caller knows, and empty if that is never; none: that does not matter.
+///
 /// # Errors
-/// What is wrong with the registration; 409 if others change it all the time.
+/// What is wrong with the registration; 409 if others change it all the time, and with [`CHANGED`] if it was changed
+/// since `as_of`.
 pub(crate) async fn put(
     console: &Console,
     caller: &Caller,
-    account: &Account,
+    (account, as_of): (&Account, Option<&str>),
     registration: &Registration,
 ) -> Result<(), Problem> {
     let id = CallbackId::of_registration(account);
@@ -56,7 +63,7 @@ pub(crate) async fn put(
         registration.check_disabling()?;
         disable(console, caller, id).await
     } else {
-        save(console, caller, id, account, registration).await
+        save(console, caller, (account, as_of), registration).await
     }
 }
 
@@ -113,10 +120,10 @@ const TRIES: usize = 4;
 async fn save(
     console: &Console,
     caller: &Caller,
-    id: CallbackId,
-    account: &Account,
+    (account, as_of): (&Account, Option<&str>),
     registration: &Registration,
 ) -> Result<(), Problem> {
+    let id = CallbackId::of_registration(account);
     let rules = Rules { address_policy: &console.address_policy };
     for _ in 0..TRIES {
         if console.store.callback(id).await?.is_none() {
@@ -129,6 +136,9 @@ async fn save(
             }
         }
         let changed = change_stored(console, caller, id, |stored, updated_at| {
+            if as_of.is_some_and(|as_of| stored.updated_at.to_string() != as_of) {
+                return Err(Problem::conflict(CHANGED));
+            }
             let base = base_of(stored.clone(), updated_at);
             registration.apply(&rules, base, Some(stored)).map(Some)
         });

@@ -26,32 +26,34 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(request): JsonBody<ReplayRequest>,
 ) -> Result<Response, Problem> {
-    let replay = begin(&console, &caller, &request).await?;
+    let id = ReplayId::from_parts(console.clock.now(), random()?);
+    let replay = begin(&console, &caller, id, &request).await?;
     let location = [(header::LOCATION, format!("/v1/replays/{}", replay.id))];
     Ok((StatusCode::ACCEPTED, location, Json(ReplayAnswer::of(&replay))).into_response())
 }
 
-/// Begins a bulk replay.
+/// Begins a bulk replay. If the caller has one of this id, it is left as it is.
 ///
 /// # Errors
 /// 422 if what is asked for is not valid, 403 if it is about another account.
 pub(crate) async fn begin(
     console: &Console,
     caller: &Caller,
+    id: ReplayId,
     request: &ReplayRequest,
 ) -> Result<Replay, Problem> {
     let now = console.clock.now();
     let (mut filter, per_second) = request.read(now).map_err(Problem::invalid)?;
     filter.account = caller.account_for(filter.account)?;
-    if let Some(id) = filter.callback {
-        let callback = console.store.callback(id).await?;
+    if let Some(callback) = filter.callback {
+        let callback = console.store.callback(callback).await?;
         if !callback.is_some_and(|callback| manages(caller, &callback)) {
             let error = FieldError::new("/filter/callback", "there is no such callback");
             return Err(Problem::invalid(vec![error]));
         }
     }
     let replay = Replay {
-        id: ReplayId::from_parts(now, random()?),
+        id,
         account: caller.account().cloned(),
         filter,
         per_second,
@@ -65,7 +67,10 @@ pub(crate) async fn begin(
         updated_at: now,
         finished_at: None,
     };
-    console.store.create_replay(&replay).await?;
+    if let Err(error) = console.store.create_replay(&replay).await {
+        // A form that was sent twice has begun it already.
+        return visible(console, caller, id).await.map_err(|_| error.into());
+    }
     console.replay_asked.notify_one();
     Ok(replay)
 }

@@ -15,6 +15,10 @@ use crate::callbacks::change_stored;
 use crate::state::{Console, random};
 use crate::wire::rotation::{RotatedSecret, SecretRotation};
 
+/// Why a secret is not replaced, for who has asked for it on a page that is out of date.
+pub(crate) const CHANGED: &str = "the callback was changed after this page was opened, and its secret may have been \
+    replaced meanwhile";
+
 /// What a rotation gives.
 pub(crate) struct Rotated {
     /// The new secret.
@@ -41,7 +45,7 @@ pub(crate) async fn rotate_secret(
     OptionalJsonBody(wanted): OptionalJsonBody<SecretRotation>,
 ) -> Result<Response, Problem> {
     let grace = wanted.grace().map_err(Problem::invalid)?;
-    let rotated = rotate(&console, &caller, id, grace).await?;
+    let rotated = rotate(&console, &caller, id, (grace, None)).await?;
     let answer = RotatedSecret {
         secret: rotated.secret.reveal().reveal().to_owned(),
         previous_until: rotated.previous_until,
@@ -52,16 +56,23 @@ pub(crate) async fn rotate_secret(
 /// Gives a callback a new secret. The one that counted becomes the one before for `grace`, or ends at once if that is
 /// zero; what was the one before ends either way.
 ///
+/// `as_of` is when the callback was last changed as far as the caller knows; none: that does not matter.
+///
 /// # Errors
-/// 404 if the caller manages no such callback, 409 if others change it all the time.
+/// 404 if the caller manages no such callback, 409 if others change it all the time, and with [`CHANGED`] if it was
+/// changed since `as_of`.
 pub(crate) async fn rotate(
     console: &Console,
     caller: &Caller,
     id: CallbackId,
-    grace: Duration,
+    (grace, as_of): (Duration, Option<&str>),
 ) -> Result<Rotated, Problem> {
     let secret = SigningSecret::from_random(random()?);
     let changed = change_stored(console, caller, id, |stored, now| {
+        // Twice is once too often: the secret that receivers hold would be neither of the two that sign then.
+        if as_of.is_some_and(|as_of| stored.updated_at.to_string() != as_of) {
+            return Err(Problem::conflict(CHANGED));
+        }
         let previous =
             || PreviousSecret { secret: stored.signing_secret.clone(), until: now + grace };
         Ok(Some(Callback {

@@ -3,15 +3,12 @@
 use ringback_testkit::{Browser, BrowserSettings};
 use serde_json::json;
 
-use super::{VIEWS, assert_sound, browser};
-use crate::support::{ADMIN_KEY, Ringback};
+use super::{VIEWS, assert_sound, browser, sign_in};
+use crate::support::Ringback;
 
 async fn signed_in(ringback: &Ringback, settings: BrowserSettings) -> Browser {
     let browser = browser(settings).await;
-    browser.open(&format!("{}/console/login", ringback.api.url())).await;
-    browser.fill("API key", ADMIN_KEY).await;
-    browser.press("Sign in").await;
-    browser.wait_for_text("Overview").await;
+    sign_in(&browser, ringback).await;
     browser
 }
 

@@ -143,7 +143,7 @@ fn delivery(
     callback: &Callback,
     now: Timestamp,
 ) -> (Delivery, Attempt) {
-    let state = match number % 100 {
+    let state = match (number + number / 100) % 100 {
         13 | 57 => DeliveryState::Exhausted,
         42 => DeliveryState::Pending {
             next_attempt_at: now + Duration::from_secs(300),

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::RawQuery;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -38,27 +39,33 @@ pub(super) static ICON_URL: LazyLock<String> = LazyLock::new(|| ICON.url());
 
 impl Asset {
     fn url(&self) -> String {
-        let mark = &Sha256::digest(self.text)[..9];
-        format!("{ROOT}{}?{}", self.path, URL_SAFE_NO_PAD.encode(mark))
+        format!("{ROOT}{}?{}", self.path, self.mark())
     }
 
-    fn answer(&self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, self.media_type),
-            (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        ];
+    fn mark(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&Sha256::digest(self.text)[..9])
+    }
+
+    /// During an upgrade a page of one version may ask a process of another: what that one has is not what is meant, and
+    /// must not be kept for it.
+    fn answer(&self, asked: Option<&str>) -> Response {
+        let kept = match asked == Some(&*self.mark()) {
+            true => "public, max-age=31536000, immutable",
+            false => "no-store",
+        };
+        let headers = [(header::CONTENT_TYPE, self.media_type), (header::CACHE_CONTROL, kept)];
         (headers, self.text).into_response()
     }
 }
 
-pub(super) async fn style() -> Response {
-    STYLE.answer()
+pub(super) async fn style(RawQuery(asked): RawQuery) -> Response {
+    STYLE.answer(asked.as_deref())
 }
 
-pub(super) async fn script() -> Response {
-    SCRIPT.answer()
+pub(super) async fn script(RawQuery(asked): RawQuery) -> Response {
+    SCRIPT.answer(asked.as_deref())
 }
 
-pub(super) async fn icon() -> Response {
-    ICON.answer()
+pub(super) async fn icon(RawQuery(asked): RawQuery) -> Response {
+    ICON.answer(asked.as_deref())
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::{PathId, Problem};
 use ringback_core::callback::{Callback, CallbackState, DisabledReason};
-use ringback_core::delivery::{Delivery, DeliveryState};
+use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 use ringback_core::{CallbackId, Timestamp};
 use ringback_store::{DeliveryQuery, StatusFilter};
 
@@ -18,7 +18,8 @@ use super::filters::Filter;
 use super::layout::page;
 use super::overview::trouble::{pending, waits_for_circuit};
 use super::parts::{
-    account_of, address, callback_badge, delivery_badge, name_of, nothing, number, time,
+    COUNTED_MAX, account_of, address, callback_badge, counted, delivery_badge, name_of, nothing,
+    number, time,
 };
 use super::said::Asked;
 use super::span::Span;
@@ -100,14 +101,16 @@ fn head(visitor: &Visitor, callback: &Callback) -> Markup {
 
 /// What is to be known before anything else, and done.
 fn state(callback: &Callback, ahead: &[Delivery], waiting: u64) -> Markup {
-    let kept = super::parts::counted(waiting, super::overview::COUNTED_MAX);
+    let kept = counted(waiting, COUNTED_MAX);
+    let id = callback.id.to_string();
+    let cancelled = address("/failed", &[("callback", &id), ("status", "cancelled")]);
     match callback.state {
         CallbackState::Disabled(DisabledReason::Gone) => html! {
             div.banner.bad {
                 p { strong { "It is disabled: its endpoint answered 410 Gone, " } "which says that it is gone for good." }
                 p { "If it has moved, change the URL and enable the callback again; if nobody wants these events any more, "
-                    "delete it. What was cancelled can be sent again from the list of "
-                    a href={ (ROOT) "/failed" } { "failed deliveries" } "." }
+                    "delete it. Once it is enabled, "
+                    a href=(cancelled) { "what was cancelled" } " meanwhile can be sent again." }
             }
         },
         CallbackState::Disabled(DisabledReason::ByOwner) => html! {
@@ -117,7 +120,11 @@ fn state(callback: &Callback, ahead: &[Delivery], waiting: u64) -> Markup {
         },
         CallbackState::Paused => html! {
             div.banner.busy {
-                p { strong { "It is paused: " } (kept) " deliveries are kept. Resume it, and they are sent." }
+                p {
+                    strong { "It is paused: " } (kept)
+                    @if waiting == 1 { " delivery is kept" } @else { " deliveries are kept" }
+                    ". Resume it, and what is kept is sent."
+                }
             }
         },
         CallbackState::Enabled if ahead.iter().any(waits_for_circuit) => html! {
@@ -163,7 +170,6 @@ fn next_attempts(ahead: &[Delivery], now: Timestamp) -> Markup {
 }
 
 fn next_attempt(delivery: &Delivery, now: Timestamp) -> Markup {
-    use ringback_core::delivery::WaitReason;
     match delivery.state {
         DeliveryState::Pending { waits: Some(WaitReason::Paused), .. } => {
             html! { span.muted { "once it is resumed" } }
@@ -181,12 +187,17 @@ fn next_attempt(delivery: &Delivery, now: Timestamp) -> Markup {
 
 /// Leads to all deliveries to it, and to those that stand so.
 fn by_status(id: CallbackId) -> Markup {
-    let id = id.to_string();
-    let to = |status: &str| address("/deliveries", &[("callback", &id), ("status", status)]);
     html! {
         p.hint-line {
-            a href=(to("")) { "All" }
-            @for status in StatusFilter::ALL.map(StatusFilter::as_str) { " · " a href=(to(status)) { (status) } }
+            a href=(deliveries_that_are("", id)) { "All" }
+            @for status in StatusFilter::ALL.map(StatusFilter::as_str) {
+                " · " a href=(deliveries_that_are(status, id)) { (status) }
+            }
         }
     }
+}
+
+/// Where the deliveries to a callback are that stand so; of no status: all of them.
+fn deliveries_that_are(status: &str, id: CallbackId) -> String {
+    address("/deliveries", &[("callback", &id.to_string()), ("status", status)])
 }

@@ -13,15 +13,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use maud::Markup;
+use maud::{Markup, html};
 use ringback_api::{FieldError, PathId, Problem};
 use ringback_core::{Callback, CallbackId};
 use serde_json::json;
 
-use self::form::{AS_OF, Form, PURPOSE, Purpose};
+use self::form::{Form, PURPOSE, Purpose};
 use self::list::Reach;
-use super::inputs::Mistakes;
+use super::inputs::{AS_OF, Mistakes, once};
 use super::layout::Section;
+use super::parts::name_of;
 use super::posted::{Fields, Posted};
 use super::said::{Asked, Said};
 use super::visitor::Visitor;
@@ -102,7 +103,8 @@ async fn show_typed(
 ) -> Markup {
     let types = console.reference.types().await;
     let rules = Rules { address_policy: &console.address_policy };
-    Form { visitor, purpose, fields, mistakes, catalog: types.catalog(), rules: &rules }.page()
+    let now = console.clock.now();
+    Form { visitor, purpose, fields, mistakes, catalog: types.catalog(), rules: &rules, now }.page()
 }
 
 async fn add(
@@ -131,7 +133,8 @@ async fn make_of(
         Err(errors) => Err(fields::mistakes(&errors, &[])),
         Ok(mut settings) => {
             settings.account = account(visitor, &purpose, fields);
-            let made = make(console, &visitor.caller, &settings).await;
+            let id = id(console, visitor, fields, &settings)?;
+            let made = make(console, &visitor.caller, id, &settings).await;
             refused(made, &settings)?
         }
     };
@@ -139,6 +142,21 @@ async fn make_of(
         Ok(callback) => Ok(saved(&callback, Said::CallbackAdded, Said::CallbackAddedForAll)),
         Err(mistakes) => Ok(again(console, visitor, &purpose, fields, &mistakes).await),
     }
+}
+
+/// The id of the callback that this form makes, however often it is sent.
+fn id(
+    console: &Console,
+    visitor: &Visitor,
+    fields: &Fields,
+    settings: &CallbackSettings,
+) -> Result<CallbackId, Problem> {
+    let settings = serde_json::to_string(settings).expect("texts and numbers always serialize");
+    // The settings mask them.
+    let [password, token, value, key] = fields::SECRETS.map(|name| fields.text(name));
+    let made = [&*settings, password, token, value, key];
+    let (at, random) = once::parts(visitor, fields, &made, console.clock.now())?;
+    Ok(CallbackId::from_parts(at, random))
 }
 
 /// Whose callback is asked for: an account's visitor has no choice.
@@ -206,6 +224,11 @@ fn refused(
 fn saved(callback: &Callback, said: Said, said_of_all: Said) -> Response {
     let said = if callback.events.matches_all() { said_of_all } else { said };
     said.at(&address_of(callback)).into_response()
+}
+
+/// Leads from a page about a callback back to its own.
+fn crumb(callback: &Callback) -> Markup {
+    html! { p.crumbs { a href=(address_of(callback)) { (name_of(callback)) } } }
 }
 
 fn address_of(callback: &Callback) -> String {

@@ -15,10 +15,12 @@ use ringback_core::Account;
 use ringback_store::{DeliveryQuery, Page, StatusFilter};
 
 use super::ROOT;
-use super::filters::{Filter, callback_field, choice_field, text_field};
+use super::filters::{
+    Filter, account_field, callback_field, choice_field, text_field, time_fields,
+};
 use super::known::callbacks;
 use super::layout::{Section, page};
-use super::parts::{self, Moment, ROWS, moment_field, nothing, pager};
+use super::parts::{self, ROWS, nothing, pager, text_of};
 use super::said::Asked;
 use super::visitor::Visitor;
 use crate::Console;
@@ -46,8 +48,8 @@ async fn list(
         callback: filter.take("callback")?,
         event: filter.take("event")?,
         status: filter.take("status")?.map(|Status(status)| status),
-        since: filter.take_exact("since")?.map(|Moment(at)| at),
-        until: filter.take_exact("until")?.map(|Moment(at)| at),
+        since: filter.moment("since")?,
+        until: filter.moment("until")?,
     };
     let after = filter.take_exact("cursor")?;
     filter.end()?;
@@ -62,10 +64,9 @@ async fn list(
         form.filters method="get" action={ (ROOT) "/deliveries" } {
             (callback_field(&filter, &known, &visitor.caller))
             (status_field(&filter))
-            @if visitor.is_administrator() { (text_field(&filter, "Account", "account", None)) }
+            (account_field(&filter, &visitor))
             (text_field(&filter, "Event’s id", "event", None))
-            (moment_field("Since", "since", wanted.since.map(Moment)))
-            (moment_field("Before", "until", wanted.until.map(Moment)))
+            (time_fields(wanted.since, wanted.until))
             div.actions {
                 button.primary type="submit" { "Show" }
                 a.button href={ (ROOT) "/deliveries" } { "Show all" }
@@ -100,15 +101,14 @@ fn nothing_hint() -> Markup {
 
 /// The list's address, with its filter.
 fn address(filter: &Filter, wanted: &DeliveryQuery) -> String {
-    let moment = |at: Option<ringback_core::Timestamp>| at.map(|at| at.to_string());
-    let (since, until) = (moment(wanted.since), moment(wanted.until));
+    let (since, until) = (text_of(wanted.since), text_of(wanted.until));
     let parameters = [
         ("callback", filter.text("callback")),
         ("status", filter.text("status")),
         ("account", filter.text("account")),
         ("event", filter.text("event")),
-        ("since", since.as_deref().unwrap_or_default()),
-        ("until", until.as_deref().unwrap_or_default()),
+        ("since", &since),
+        ("until", &until),
     ];
     parts::address("/deliveries", &parameters)
 }

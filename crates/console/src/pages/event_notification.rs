@@ -10,20 +10,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use maud::{Markup, html};
-use ringback_api::Problem;
+use ringback_api::{FieldError, Problem};
 use ringback_core::callback::Authorization;
 use ringback_core::{Account, Callback, CallbackId};
 
 use self::form::{Form, OFF, TICK};
 use super::filters::{Filter, text_field};
-use super::inputs::Mistakes;
+use super::inputs::{AS_OF, Mistakes};
 use super::layout::{Section, page};
 use super::parts::{address, callback_badge, nothing, time};
 use super::posted::{Fields, Posted};
 use super::said::{Asked, Said};
 use super::visitor::Visitor;
 use super::{ROOT, known};
-use crate::registration::{account_of, put};
+use crate::registration::{CHANGED, account_of, put};
 use crate::state::Console;
 
 const PATH: &str = "/event-notification";
@@ -63,9 +63,20 @@ async fn save(
         return Ok(page.into_response());
     }
     let registration = form::registration(&fields, before.as_ref());
-    let said = if fields.has(OFF) { Said::Unregistered } else { Said::Registered };
-    match put(&console, &visitor.caller, &account, &registration).await {
+    // Switching it off loses no setting that somebody else has changed.
+    let (said, as_of) = match fields.has(OFF) {
+        true => (Said::Unregistered, None),
+        false => (Said::Registered, Some(fields.text(AS_OF))),
+    };
+    match put(&console, &visitor.caller, (&account, as_of), &registration).await {
         Ok(()) => Ok(said.at(&address_of(&account)).into_response()),
+        Err(problem) if problem.detail() == CHANGED => {
+            // Who saves again has been told: that form is of the registration as it is by now.
+            let (fields, stored) = (fields.without(AS_OF), registered(&console, &account).await?);
+            let mistakes = form::mistakes(&[FieldError::new("", CHANGED)]);
+            let page = account_page(&visitor, &account, stored.as_ref(), &fields, &mistakes);
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
         Err(problem) if problem.status() == StatusCode::UNPROCESSABLE_ENTITY => {
             let mistakes = form::mistakes(problem.errors());
             let page = account_page(&visitor, &account, before.as_ref(), &fields, &mistakes);

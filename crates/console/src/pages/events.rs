@@ -2,8 +2,6 @@
 
 mod one;
 
-use std::fmt::Display;
-
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -15,9 +13,9 @@ use ringback_store::{Cursor, EventSearch, EventsFound, VariableIs};
 use serde_json::value::RawValue;
 
 use super::ROOT;
-use super::filters::{Filter, shortened, text_field};
+use super::filters::{Filter, account_field, shortened, text_field, time_fields};
 use super::layout::{Section, page};
-use super::parts::{self, Moment, ROWS, moment_field, nothing, number, pager, time};
+use super::parts::{self, ROWS, nothing, number, pager, text_of, time};
 use super::said::Asked;
 use super::visitor::Visitor;
 use crate::Console;
@@ -47,8 +45,8 @@ async fn list(
         account,
         name: filter.take("name")?,
         variable: None,
-        since: filter.take_exact("since")?.map(|Moment(at)| at),
-        until: filter.take_exact("until")?.map(|Moment(at)| at),
+        since: filter.moment("since")?,
+        until: filter.moment("until")?,
     };
     search.variable = variable(&mut filter)?;
     let after = filter.take_exact::<Cursor>("cursor")?;
@@ -99,12 +97,11 @@ async fn form(
             datalist #names {
                 @for (kind, _) in types.catalog().iter() { option value=(kind.name) {} }
             }
-            @if visitor.is_administrator() { (text_field(filter, "Account", "account", None)) }
+            (account_field(filter, visitor))
             (text_field(filter, "Id", "id", None))
             (text_field(filter, "Variable", "variable", None))
             (text_field(filter, "Variable’s value", "value", None))
-            (moment_field("Since", "since", search.since.map(Moment)))
-            (moment_field("Before", "until", search.until.map(Moment)))
+            (time_fields(search.since, search.until))
             div.actions {
                 button.primary type="submit" { "Search" }
                 a.button href={ (ROOT) "/events" } { "Show all" }
@@ -202,10 +199,6 @@ fn address(filter: &Filter, search: &EventSearch) -> String {
         ("until", &until),
     ];
     parts::address("/events", &parameters)
-}
-
-fn text_of(value: Option<impl Display>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// The address of an event's page: its id alone may be another account's, too.

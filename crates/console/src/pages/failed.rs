@@ -3,32 +3,28 @@
 mod bulk;
 mod selected;
 
-use std::fmt::Display;
-
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use maud::{Markup, html};
 use ringback_api::{Problem, Query};
+use ringback_core::Account;
 use ringback_core::delivery::Delivery;
-use ringback_core::{Account, Timestamp};
 use ringback_store::{Cursor, DeliveryQuery, Page, StatusFilter};
 
 use super::ROOT;
 use super::deliveries::name_link;
-use super::filters::{Filter, callback_field, text_field};
+use super::filters::{Filter, account_field, callback_field, choice_field, time_fields};
 use super::known::{Callbacks, callbacks};
 use super::layout::{Section, page};
 use super::parts::{
-    self, Moment, ROWS, callback_link, moment_field, nothing, number, pager, time, token,
+    self, COUNTED_MAX, ROWS, callback_link, nothing, number, pager, text_of, time, token,
 };
 use super::posted::Fields;
 use super::said::Asked;
 use super::visitor::Visitor;
 use crate::Console;
-
-/// Counted no further: counting is looking.
-const COUNTED_MAX: u32 = 10_000;
+use crate::deliveries::Status;
 
 pub(super) fn router() -> Router<Console> {
     Router::new()
@@ -56,10 +52,27 @@ fn wanted(visitor: &Visitor, filter: &mut Filter) -> Result<DeliveryQuery, Probl
         account: visitor.caller.account_for(account)?,
         callback: filter.take("callback")?,
         event: None,
-        status: Some(StatusFilter::Exhausted),
-        since: filter.take_exact("since")?.map(|Moment(at)| at),
-        until: filter.take_exact("until")?.map(|Moment(at)| at),
+        status: Some(given_up(filter)?),
+        since: filter.moment("since")?,
+        until: filter.moment("until")?,
     })
+}
+
+/// How it was given up: with all its retries spent, unless something else is asked for.
+fn given_up(filter: &mut Filter) -> Result<StatusFilter, Problem> {
+    match filter.take("status")? {
+        None => Ok(StatusFilter::Exhausted),
+        Some(Status(status @ (StatusFilter::Exhausted | StatusFilter::Cancelled))) => Ok(status),
+        Some(Status(StatusFilter::Pending | StatusFilter::Delivered)) => {
+            filter.refuse("status", "exhausted or cancelled");
+            Ok(StatusFilter::Exhausted)
+        }
+    }
+}
+
+/// The status that a filter of this page asks for.
+fn status_of(wanted: &DeliveryQuery) -> StatusFilter {
+    wanted.status.unwrap_or(StatusFilter::Exhausted)
 }
 
 async fn shown(
@@ -85,9 +98,9 @@ async fn shown(
         @if let Some(refused) = refused { div.banner.bad role="alert" { p { (refused) } } }
         form.filters method="get" action={ (ROOT) "/failed" } {
             (callback_field(filter, &known, &visitor.caller))
-            @if visitor.is_administrator() { (text_field(filter, "Account", "account", None)) }
-            (moment_field("Since", "since", wanted.since.map(Moment)))
-            (moment_field("Before", "until", wanted.until.map(Moment)))
+            (status_field(filter))
+            (account_field(filter, visitor))
+            (time_fields(wanted.since, wanted.until))
             div.actions {
                 button.primary type="submit" { "Show" }
                 a.button href={ (ROOT) "/failed" } { "Show all" }
@@ -95,12 +108,16 @@ async fn shown(
         }
         @if found.items.is_empty() && filter.is_right() {
             div.card.bare-list {
-                (nothing("Nothing failed here", html! { "What is given up shows here, to be sent again." }))
+                @if is_cancelled(wanted) {
+                    (nothing("Nothing was cancelled here", html! { "What is cancelled shows here, to be sent again." }))
+                } @else {
+                    (nothing("Nothing failed here", html! { "What is given up shows here, to be sent again." }))
+                }
             }
         }
         @if !found.items.is_empty() {
             div.head {
-                p { strong { (counted(count)) " failed" } }
+                p { strong { (counted(count)) (if is_cancelled(wanted) { " cancelled" } else { " failed" }) } }
                 a.button data-dialog href=(address("/failed/replay", wanted)) {
                     "Replay all " (counted(count)) " that match this filter"
                 }
@@ -110,6 +127,15 @@ async fn shown(
         (pager(&address("/failed", wanted), after.is_none(), found.next.as_ref()))
     };
     Ok(page(visitor, Section::Failed, "Failed", body))
+}
+
+fn is_cancelled(wanted: &DeliveryQuery) -> bool {
+    status_of(wanted) == StatusFilter::Cancelled
+}
+
+fn status_field(filter: &Filter) -> Markup {
+    let cancelled = (StatusFilter::Cancelled.as_str().to_owned(), "Cancelled".to_owned());
+    choice_field(filter, "Status", "status", ("Given up: exhausted", &[cancelled]))
 }
 
 /// What failed, to tick and retry.
@@ -132,7 +158,7 @@ fn selection(
                             th scope="col" { "Callback" }
                             th.number scope="col" { "Attempts" }
                             th scope="col" { "Accepted" }
-                            th scope="col" { "Given up" }
+                            th scope="col" { (if is_cancelled(wanted) { "Cancelled" } else { "Given up" }) }
                         }
                     }
                     tbody { @for delivery in deliveries { (row(visitor, known, delivery)) } }
@@ -147,7 +173,7 @@ fn selection(
 }
 
 fn row(visitor: &Visitor, known: &Callbacks, delivery: &Delivery) -> Markup {
-    let callback = known.get(&visitor.caller, delivery.callback).map(|callback| &**callback);
+    let callback = known.get(&visitor.caller, delivery.callback);
     html! {
         tr {
             td data-label="Selected" {
@@ -171,23 +197,18 @@ fn row(visitor: &Visitor, known: &Callbacks, delivery: &Delivery) -> Markup {
 
 /// How many, as far as they are counted.
 fn counted(count: u64) -> String {
-    if count >= u64::from(COUNTED_MAX) {
-        format!("{} or more", number(count))
-    } else {
-        number(count)
-    }
+    parts::counted(count, COUNTED_MAX)
 }
 
 /// The parameters of a filter.
-fn parameters(wanted: &DeliveryQuery) -> [(&'static str, String); 4] {
-    fn text(value: Option<impl Display>) -> String {
-        value.map(|value| value.to_string()).unwrap_or_default()
-    }
+fn parameters(wanted: &DeliveryQuery) -> [(&'static str, String); 5] {
+    let status = wanted.status.filter(|status| *status != StatusFilter::Exhausted);
     [
-        ("callback", text(wanted.callback)),
-        ("account", text(wanted.account.as_ref())),
-        ("since", text(wanted.since.as_ref().map(Timestamp::to_string))),
-        ("until", text(wanted.until.as_ref().map(Timestamp::to_string))),
+        ("callback", text_of(wanted.callback)),
+        ("account", text_of(wanted.account.as_ref())),
+        ("status", status.map(StatusFilter::as_str).unwrap_or_default().to_owned()),
+        ("since", text_of(wanted.since)),
+        ("until", text_of(wanted.until)),
     ]
 }
 
@@ -208,7 +229,8 @@ fn hidden(wanted: &DeliveryQuery) -> Markup {
 
 /// The filter that a form has carried along.
 fn filter_of(fields: &Fields) -> Filter {
-    let carried = ["callback", "account", "since", "until"].map(|name| (name, fields.text(name)));
+    let carried = ["callback", "account", "status", "since", "until"];
+    let carried = carried.map(|name| (name, fields.text(name)));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(carried).finish();
     Filter::of(Query::parse(&query))
 }

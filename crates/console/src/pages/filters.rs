@@ -5,13 +5,16 @@ use std::str::FromStr;
 
 use maud::{Markup, html};
 use ringback_api::{Caller, Problem, Query};
-use ringback_core::CallbackId;
+use ringback_core::timestamp::InvalidTimestamp;
+use ringback_core::{CallbackId, Timestamp};
 
+use super::inputs::{Ties, field};
 use super::known::Callbacks;
 use super::parts::name_of;
+use super::visitor::Visitor;
 
-/// With more callbacks than this a list to choose from helps nobody.
-const CHOICES_MAX: usize = 200;
+/// With more callbacks or accounts than this a list to choose from helps nobody.
+pub(super) const CHOICES_MAX: usize = 200;
 
 /// What was typed into a filter's form.
 pub(super) struct Filter {
@@ -48,7 +51,15 @@ impl Filter {
         Ok(value)
     }
 
-    /// What no form of ours gets wrong: a moment, a cursor.
+    /// A moment of [`time_fields`].
+    ///
+    /// # Errors
+    /// 400 if it is none: no form of ours sends that.
+    pub(super) fn moment(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
+        Ok(self.take_exact(name)?.map(|Moment(at)| at))
+    }
+
+    /// What no form of ours gets wrong: a span, a cursor.
     ///
     /// # Errors
     /// 400 if it is not what it should be.
@@ -84,8 +95,9 @@ impl Filter {
         self.typed.iter().find(|typed| typed.name == name).map_or("", |typed| &typed.text)
     }
 
-    fn wrong(&self, name: &str) -> Option<&str> {
-        self.typed.iter().find(|typed| typed.name == name)?.wrong.as_deref()
+    fn ties(&self, name: &str) -> Ties<'_> {
+        let typed = self.typed.iter().find(|typed| typed.name == name);
+        Ties::of(name.to_owned(), typed.and_then(|typed| typed.wrong.as_deref()), "")
     }
 }
 
@@ -96,16 +108,12 @@ pub(super) fn text_field(
     name: &'static str,
     list: Option<&str>,
 ) -> Markup {
-    let wrong = filter.wrong(name);
-    let error = format!("{name}-error");
-    html! {
-        div.field {
-            label for=(name) { (label) }
-            input id=(name) type="text" name=(name) value=(filter.text(name)) list=[list] autocomplete="off"
-                spellcheck="false" aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| &error)];
-            @if let Some(wrong) = wrong { p.error id=(error) { (wrong) } }
+    field(&filter.ties(name), label, "", |ties| {
+        html! {
+            input id=(ties.id) type="text" name=(name) value=(filter.text(name)) list=[list] autocomplete="off"
+                spellcheck="false" aria-invalid=[ties.invalid()] aria-describedby=[ties.described_by()];
         }
-    }
+    })
 }
 
 /// A field to choose one of these in: value and label of each. Nothing chosen is `all`.
@@ -115,20 +123,23 @@ pub(super) fn choice_field(
     name: &'static str,
     (all, choices): (&str, &[(String, String)]),
 ) -> Markup {
-    let (wrong, chosen) = (filter.wrong(name), filter.text(name));
-    let error = format!("{name}-error");
-    html! {
-        div.field {
-            label for=(name) { (label) }
-            select id=(name) name=(name) aria-invalid=[wrong.map(|_| "true")]
-                aria-describedby=[wrong.map(|_| &error)] {
+    let chosen = filter.text(name);
+    field(&filter.ties(name), label, "", |ties| {
+        html! {
+            select id=(ties.id) name=(name) aria-invalid=[ties.invalid()] aria-describedby=[ties.described_by()] {
                 option value="" { (all) }
                 @for (value, shown) in choices {
                     option value=(value) selected[value == chosen] { (shown) }
                 }
             }
-            @if let Some(wrong) = wrong { p.error id=(error) { (wrong) } }
         }
+    })
+}
+
+/// A field for an account, `account`: of those who may see more than one.
+pub(super) fn account_field(filter: &Filter, visitor: &Visitor) -> Markup {
+    html! {
+        @if visitor.is_administrator() { (text_field(filter, "Account", "account", None)) }
     }
 }
 
@@ -149,10 +160,62 @@ pub(super) fn callback_field(filter: &Filter, callbacks: &Callbacks, caller: &Ca
     choice_field(filter, "Callback", "callback", ("All callbacks", &choices))
 }
 
+/// Fields for a time, `since` and `until`. Without script they are of UTC, with it the viewer's.
+pub(super) fn time_fields(since: Option<Timestamp>, until: Option<Timestamp>) -> Markup {
+    html! {
+        (moment_field("Since", "since", since))
+        (moment_field("Before", "until", until))
+    }
+}
+
+fn moment_field(label: &str, name: &str, value: Option<Timestamp>) -> Markup {
+    let shown = value.map(|at| at.to_string()).unwrap_or_default();
+    // To the second, without a zone: that is all that the field takes.
+    let shown = shown.split('.').next().unwrap_or_default();
+    html! {
+        div.field {
+            label for=(name) { (label) " (" span.zone { "UTC" } ")" }
+            input id=(name) type="datetime-local" name=(name) value=(shown) step="1" data-moment;
+        }
+    }
+}
+
+/// A moment as it comes from [`time_fields`]: with its zone, or in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment(Timestamp);
+
+impl FromStr for Moment {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let whole = match text.len() {
+            // Browsers leave the seconds out where they are none.
+            16 => format!("{text}:00Z"),
+            19 => format!("{text}Z"),
+            _ => text.to_owned(),
+        };
+        whole.parse().map(Self)
+    }
+}
+
 /// The beginning of a text, of at most so many characters.
 pub(super) fn shortened(text: &str, len_max: usize) -> String {
     match text.char_indices().nth(len_max) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_without_a_zone_are_utc() {
+        let expected = Timestamp::from_ms(1_767_323_040_000);
+        for text in ["2026-01-02T03:04", "2026-01-02T03:04:00", "2026-01-02T04:04:00.000+01:00"] {
+            assert_eq!(text.parse::<Moment>().expect("a moment").0, expected, "{text}");
+        }
+        assert!("yesterday".parse::<Moment>().is_err());
     }
 }

@@ -1,10 +1,16 @@
 //! The fields of a form, each with its label, its hint and what is wrong with it.
 
+pub(super) mod once;
+
 use maud::{Markup, html};
 use ringback_api::FieldError;
+use ringback_core::Callback;
 
 use super::posted::Fields;
 use super::problem::sentence;
+
+/// The field that holds when the callback was last changed, as of what the form showed at first; empty: there was none.
+pub(super) const AS_OF: &str = "as-of";
 
 /// What is wrong with what was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +33,9 @@ pub(super) struct Inputs<'a> {
 }
 
 /// What ties a control to what is said of it.
-struct Ties<'a> {
-    id: String,
+pub(super) struct Ties<'a> {
+    /// The control's.
+    pub(super) id: String,
     described_by: Option<String>,
     wrong: Option<&'a str>,
 }
@@ -44,6 +51,12 @@ impl Mistakes {
             Mistake { field, detail }
         });
         Self(mistakes.collect())
+    }
+
+    /// Each at the field whose name is the place that it speaks of, without the first slash.
+    pub(super) fn in_place(errors: &[FieldError]) -> Self {
+        let name = |pointer: &str| pointer.strip_prefix('/').unwrap_or(pointer).to_owned();
+        Self::of(errors, |error| (name(&error.pointer), error.detail.clone()))
     }
 
     pub(super) fn are_any(&self) -> bool {
@@ -89,6 +102,16 @@ impl Inputs<'_> {
         }
     }
 
+    /// Carries along when what is changed here was last changed: as it was when the form was opened, however often it is
+    /// shown again.
+    pub(super) fn as_of(&self, stored: Option<&Callback>) -> Markup {
+        let value = match self.fields.has(AS_OF) {
+            true => self.fields.text(AS_OF).to_owned(),
+            false => stored.map(|stored| stored.updated_at.to_string()).unwrap_or_default(),
+        };
+        html! { input type="hidden" name=(AS_OF) value=(value); }
+    }
+
     pub(super) fn text(&self, name: &str, hint: &str) -> Markup {
         self.line(name, hint, "text", None)
     }
@@ -102,7 +125,7 @@ impl Inputs<'_> {
         let value = self.fields.text(name);
         self.field(name, hint, |ties| html! {
             input id=(ties.id) type=(kind) name=(name) value=(value) inputmode=[mode] autocomplete="off" spellcheck="false"
-                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+                aria-describedby=[ties.described_by()] aria-invalid=[ties.invalid()];
         })
     }
 
@@ -112,7 +135,7 @@ impl Inputs<'_> {
         let hint = if was_typed { "Type it once more: secrets are not sent back." } else { hint };
         self.field(name, hint, |ties| html! {
             input id=(ties.id) type="password" name=(name) autocomplete="new-password" spellcheck="false"
-                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+                aria-describedby=[ties.described_by()] aria-invalid=[ties.invalid()];
         })
     }
 
@@ -121,7 +144,7 @@ impl Inputs<'_> {
         // The first line break of a text area is not part of it.
         self.field(name, hint, |ties| html! {
             textarea.mono id=(ties.id) name=(name) rows="3" spellcheck="false" autocapitalize="off"
-                aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()] { "\n" (value) }
+                aria-describedby=[ties.described_by()] aria-invalid=[ties.invalid()] { "\n" (value) }
         })
     }
 
@@ -130,7 +153,7 @@ impl Inputs<'_> {
         let chosen = self.fields.text(name);
         let is_known = chosen.is_empty() || choices.iter().any(|(value, _)| *value == chosen);
         self.field(name, hint, |ties| html! {
-            select id=(ties.id) name=(name) aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()] {
+            select id=(ties.id) name=(name) aria-describedby=[ties.described_by()] aria-invalid=[ties.invalid()] {
                 @if !is_known { option value=(chosen) selected { (chosen) } }
                 @for (value, shown) in choices {
                     option value=(value) selected[*value == chosen] { (shown) }
@@ -146,7 +169,7 @@ impl Inputs<'_> {
             div.field {
                 div.check {
                     input id=(ties.id) type="checkbox" name=(name) value="yes" checked[self.fields.has(name)]
-                        aria-describedby=[ties.described_by.as_deref()] aria-invalid=[ties.invalid()];
+                        aria-describedby=[ties.described_by()] aria-invalid=[ties.invalid()];
                     label for=(ties.id) { ((self.label_of)(name)) }
                 }
                 (ties.said(hint))
@@ -165,29 +188,50 @@ impl Inputs<'_> {
     }
 
     fn field(&self, name: &str, hint: &str, control: impl FnOnce(&Ties<'_>) -> Markup) -> Markup {
-        let ties = self.ties(name, hint);
-        html! {
-            div.field {
-                label for=(ties.id) { ((self.label_of)(name)) }
-                (control(&ties))
-                (ties.said(hint))
-            }
-        }
+        field(&self.ties(name, hint), (self.label_of)(name), hint, control)
     }
 
     fn ties(&self, name: &str, hint: &str) -> Ties<'_> {
-        let (id, wrong) = (Mistakes::id_of(name), self.mistakes.at(name));
+        Ties::of(Mistakes::id_of(name), self.mistakes.at(name), hint)
+    }
+}
+
+/// A control with its label, what is wrong with it, and its hint, which may be empty.
+pub(super) fn field(
+    ties: &Ties<'_>,
+    label: &str,
+    hint: &str,
+    control: impl FnOnce(&Ties<'_>) -> Markup,
+) -> Markup {
+    html! {
+        div.field {
+            label for=(ties.id) { (label) }
+            (control(ties))
+            (ties.said(hint))
+        }
+    }
+}
+
+impl<'a> Ties<'a> {
+    /// Those of the control with this id.
+    pub(super) fn of(id: String, wrong: Option<&'a str>, hint: &str) -> Self {
         let parts = [("error", wrong.is_some()), ("hint", !hint.is_empty())];
         let parts = parts.iter().filter(|(_, is_there)| *is_there);
         let described_by: Vec<_> = parts.map(|(part, _)| format!("{id}-{part}")).collect();
         let described_by = (!described_by.is_empty()).then(|| described_by.join(" "));
-        Ties { id, described_by, wrong }
+        Self { id, described_by, wrong }
     }
 }
 
 impl Ties<'_> {
-    fn invalid(&self) -> Option<&'static str> {
+    /// `aria-invalid` of the control.
+    pub(super) fn invalid(&self) -> Option<&'static str> {
         self.wrong.map(|_| "true")
+    }
+
+    /// `aria-describedby` of the control.
+    pub(super) fn described_by(&self) -> Option<&str> {
+        self.described_by.as_deref()
     }
 
     fn said(&self, hint: &str) -> Markup {

@@ -25,12 +25,12 @@ async fn show(
     visitor: Visitor,
     Asked(query): Asked,
 ) -> Result<Markup, Problem> {
-    for_administrators(&visitor)?;
+    visitor.require_administrator()?;
     list::page(&console, &visitor, query, Reach::Instance).await
 }
 
 async fn adding(State(console): State<Console>, visitor: Visitor) -> Result<Markup, Problem> {
-    for_administrators(&visitor)?;
+    visitor.require_administrator()?;
     Ok(adding_integration(&console, &visitor).await)
 }
 
@@ -38,11 +38,6 @@ async fn add(
     State(console): State<Console>,
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
-    for_administrators(&visitor)?;
+    visitor.require_administrator()?;
     add_integration(&console, &visitor, &fields).await
-}
-
-/// To all others there is no such page.
-fn for_administrators(visitor: &Visitor) -> Result<(), Problem> {
-    if visitor.is_administrator() { Ok(()) } else { Err(Problem::not_found("page")) }
 }

@@ -17,7 +17,11 @@ pub(crate) struct KnownCallbacks {
 
 /// All callbacks.
 #[derive(Default)]
-pub(crate) struct Callbacks(HashMap<CallbackId, Arc<Callback>>);
+pub(crate) struct Callbacks {
+    by_id: HashMap<CallbackId, Arc<Callback>>,
+    /// Of which revision they are.
+    revision: Revision,
+}
 
 impl KnownCallbacks {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
@@ -25,13 +29,18 @@ impl KnownCallbacks {
         Self { store, callbacks }
     }
 
+    /// What was known, with what has changed since: to read and unseal all of them takes the longer the more there are.
     async fn read(&self) -> Result<Callbacks, Error> {
-        let (changes, _) = self.store.callback_changes(Revision::ZERO).await?;
-        let callbacks = changes.into_iter().filter_map(|change| match change {
-            CallbackChange::Put(callback) => Some((callback.id, callback)),
-            CallbackChange::Deleted(_) => None,
-        });
-        Ok(Callbacks(callbacks.collect()))
+        let before = self.callbacks.known();
+        let (changes, revision) = self.store.callback_changes(before.revision).await?;
+        let mut by_id = before.by_id.clone();
+        for change in changes {
+            match change {
+                CallbackChange::Put(callback) => by_id.insert(callback.id, callback),
+                CallbackChange::Deleted(id) => by_id.remove(&id),
+            };
+        }
+        Ok(Callbacks { by_id, revision })
     }
 }
 
@@ -46,12 +55,12 @@ pub(super) async fn callbacks(console: &Console) -> Result<Arc<Callbacks>, Probl
 
 impl Callbacks {
     /// One that the caller manages.
-    pub(super) fn get(&self, caller: &Caller, id: CallbackId) -> Option<&Arc<Callback>> {
-        self.0.get(&id).filter(|callback| manages(caller, callback))
+    pub(super) fn get(&self, caller: &Caller, id: CallbackId) -> Option<&Callback> {
+        self.by_id.get(&id).map(AsRef::as_ref).filter(|callback| manages(caller, callback))
     }
 
     /// All that the caller manages, in no order.
     pub(super) fn of<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = &'a Arc<Callback>> {
-        self.0.values().filter(|callback| manages(caller, callback))
+        self.by_id.values().filter(|callback| manages(caller, callback))
     }
 }

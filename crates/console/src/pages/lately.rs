@@ -1,5 +1,6 @@
 //! What need not be new to the second: asked for once, for all who look within the next ones.
 
+use std::sync::RwLock;
 use std::time::Duration;
 
 use ringback_core::Timestamp;
@@ -9,16 +10,21 @@ use tokio::sync::Mutex;
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// What was last answered, and when it was asked for.
-pub(crate) struct Lately<T>(Mutex<Option<(Timestamp, T)>>);
+pub(crate) struct Lately<T> {
+    last: RwLock<Option<(Timestamp, T)>>,
+    /// Held while it is asked.
+    asking: Mutex<()>,
+}
 
 impl<T> Default for Lately<T> {
     fn default() -> Self {
-        Self(Mutex::new(None))
+        Self { last: RwLock::new(None), asking: Mutex::new(()) }
     }
 }
 
 impl<T: Clone> Lately<T> {
-    /// The last answer, or a new one if that is 10 s old.
+    /// The last answer, or a new one if that is 10 s old. Who comes while it is asked gets the last one, however old: a
+    /// store that takes its time makes nobody wait who need not.
     ///
     /// # Errors
     /// What `ask` says. The next one asks again.
@@ -27,17 +33,31 @@ impl<T: Clone> Lately<T> {
         now: Timestamp,
         ask: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        // Held while it is asked: who comes meanwhile waits for that answer, and asks nothing.
-        let mut last = self.0.lock().await;
-        if let Some((asked_at, answer)) = &*last
-            // A clock that was put back must not keep it for ever.
-            && (*asked_at..*asked_at + GOOD_FOR).contains(&now)
-        {
-            return Ok(answer.clone());
+        if let Some(answer) = self.good_at(now) {
+            return Ok(answer);
+        }
+        let _asking = match (self.asking.try_lock(), self.last()) {
+            (Ok(asking), _) => asking,
+            (Err(_), Some((_, old))) => return Ok(old),
+            (Err(_), None) => self.asking.lock().await,
+        };
+        if let Some(answer) = self.good_at(now) {
+            return Ok(answer);
         }
         let answer = ask.await?;
-        *last = Some((now, answer.clone()));
+        let last = Some((now, answer.clone()));
+        *self.last.write().expect("nobody panics holding it") = last;
         Ok(answer)
+    }
+
+    fn good_at(&self, now: Timestamp) -> Option<T> {
+        // A clock that was put back must not keep it for ever.
+        let is_good = |asked_at: Timestamp| (asked_at..asked_at + GOOD_FOR).contains(&now);
+        self.last().filter(|(asked_at, _)| is_good(*asked_at)).map(|(_, answer)| answer)
+    }
+
+    fn last(&self) -> Option<(Timestamp, T)> {
+        self.last.read().expect("nobody panics holding it").clone()
     }
 }
 
@@ -57,5 +77,20 @@ mod tests {
         assert_eq!(at(109, Ok(2)).await, Ok(1));
         assert_eq!(at(110, Ok(3)).await, Ok(3));
         assert_eq!(at(50, Ok(4)).await, Ok(4), "the clock was put back");
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_it_is_asked_gets_the_last_answer() {
+        let lately = Lately::default();
+        let later = Timestamp::EPOCH + GOOD_FOR;
+        assert_eq!(lately.get(Timestamp::EPOCH, async { Ok::<_, ()>(1) }).await, Ok(1));
+        let (answered, answer) = tokio::sync::oneshot::channel();
+        let slow = lately.get(later, async { answer.await.map_err(|_| ()) });
+        let other = async {
+            let old = lately.get(later, async { Ok::<_, ()>(3) }).await;
+            answered.send(2).expect("somebody waits");
+            old
+        };
+        assert_eq!(tokio::join!(slow, other), (Ok(2), Ok(1)));
     }
 }

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::ROOT;
 use super::assets::{ICON_URL, SCRIPT_URL, STYLE_URL};
-use super::parts::post_button;
+use super::parts::{opens, post_button};
 use super::visitor::Visitor;
 
 /// The parts of the console, in the order of the navigation.
@@ -150,18 +150,11 @@ fn bar(visitor: &Visitor, section: Section) -> Markup {
                     }
                 }
                 div.who {
-                    p { "Signed in for " (whose(visitor)) }
+                    p { "Signed in for " (opens(visitor.caller.account())) }
                     (post_button(visitor, &format!("{ROOT}/logout"), "Sign out", ""))
                 }
             }
         }
-    }
-}
-
-fn whose(visitor: &Visitor) -> Markup {
-    match visitor.caller.account() {
-        Some(account) => html! { "account " strong { (account) } },
-        None => html! { strong { "the whole instance" } },
     }
 }
 

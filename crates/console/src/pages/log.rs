@@ -9,7 +9,7 @@ use ringback_core::Account;
 use ringback_core::address::SINK_PATH;
 use ringback_store::LoggedRequest;
 
-use super::filters::{Filter, text_field};
+use super::filters::{Filter, account_field};
 use super::known::{Callbacks, callbacks};
 use super::layout::{Section, page};
 use super::parts;
@@ -52,7 +52,7 @@ async fn show(
             p.lead { "What the log callback of this instance was sent, newest first. The last 1,000 of each account are kept." }
         }
         (how_to(&console))
-        @if visitor.is_administrator() { (filters(&filter)) }
+        @if visitor.is_administrator() { (filters(&filter, &visitor)) }
         div #log data-live="5" {
             @if requests.is_empty() {
                 div.card { (parts::nothing("Nothing was sent here", html! {
@@ -84,10 +84,10 @@ fn how_to(console: &Console) -> Markup {
     }
 }
 
-fn filters(filter: &Filter) -> Markup {
+fn filters(filter: &Filter, visitor: &Visitor) -> Markup {
     html! {
         form.filters method="get" {
-            (text_field(filter, "Account", "account", None))
+            (account_field(filter, visitor))
             div.actions { button type="submit" { "Show" } }
         }
     }
@@ -102,7 +102,7 @@ fn card(request: &LoggedRequest, caller: &Caller, known: &Callbacks) -> Markup {
             }
             @if !request.query.is_empty() { p { code { "?" (request.query) } } }
             details {
-                summary { (request.headers.len()) " headers" }
+                summary { (parts::so_many(request.headers.len(), "header")) }
                 pre { @for (name, value) in &request.headers { (name) ": " (value) "\n" } }
             }
             (body_of(request))
@@ -113,7 +113,7 @@ fn card(request: &LoggedRequest, caller: &Caller, known: &Callbacks) -> Markup {
 fn sender(request: &LoggedRequest, caller: &Caller, known: &Callbacks) -> Markup {
     match (request.callback, &request.account) {
         (Some(id), account) => html! {
-            "from " (parts::callback_link(known.get(caller, id).map(AsRef::as_ref), id))
+            "from " (parts::callback_link(known.get(caller, id), id))
             @if let Some(account) = account { " of account " (account) }
         },
         (None, _) => html! { "from nobody known: it bears no signature of a callback" },

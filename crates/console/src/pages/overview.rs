@@ -16,15 +16,12 @@ use ringback_store::{DeliveryQuery, EventQuery, StatusFilter, TrafficOf};
 use self::beginning::{first_steps, no_callbacks};
 use super::filters::{Filter, text_field};
 use super::layout::{Section, page};
-use super::parts::{address, counted, duration, number};
+use super::parts::{COUNTED_MAX, address, counted, duration, number};
 use super::said::Asked;
 use super::span::{Past, Span, chooser};
 use super::visitor::Visitor;
 use super::{ROOT, chart, known};
 use crate::Console;
-
-/// How many deliveries are counted for a tile: more is more than enough to know.
-pub(super) const COUNTED_MAX: u32 = 10_000;
 
 pub(super) fn router() -> Router<Console> {
     Router::new().route("/", get(show))
@@ -152,10 +149,9 @@ impl Waiting {
 fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
     let sum = &past.sum;
     let account = account.map(Account::as_str).unwrap_or_default();
-    let since = past.steps.first.to_string();
     let pending = address("/deliveries", &[("status", "pending"), ("account", account)]);
-    let exhausted =
-        address("/deliveries", &[("status", "exhausted"), ("account", account), ("since", &since)]);
+    // All of them: those that were given up within the span may be of events from before it.
+    let exhausted = address("/deliveries", &[("status", "exhausted"), ("account", account)]);
     html! {
         dl.tiles {
             div.tile {

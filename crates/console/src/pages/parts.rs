@@ -1,14 +1,13 @@
 //! Pieces that many pages are made of.
 
-use std::str::FromStr;
+use std::fmt::Display;
 use std::time::Duration;
 
 use maud::{Markup, html};
 use ringback_api::PageQuery;
 use ringback_core::callback::{Callback, CallbackState, DisabledReason};
 use ringback_core::delivery::{DeliveryState, WaitReason};
-use ringback_core::timestamp::InvalidTimestamp;
-use ringback_core::{CallbackId, Timestamp};
+use ringback_core::{Account, CallbackId, Timestamp};
 use ringback_store::Cursor;
 
 use super::ROOT;
@@ -17,6 +16,8 @@ use super::visitor::Visitor;
 
 /// How many rows a list shows.
 pub(super) const ROWS: usize = PageQuery::LIMIT_DEFAULT;
+/// Deliveries are counted no further: counting is looking, and more is more than enough to know.
+pub(super) const COUNTED_MAX: u32 = 10_000;
 
 /// A moment: in UTC, which script turns into the viewer's own time and leaves to be read in the title.
 pub(super) fn time(at: Timestamp) -> Markup {
@@ -35,37 +36,6 @@ pub(super) fn day(at: Timestamp) -> Markup {
 
 fn utc(at: Timestamp) -> String {
     format!("{} UTC", at.to_string().replace('T', " ").trim_end_matches('Z'))
-}
-
-/// A field for a moment. Without script it is one of UTC, with it the viewer's.
-pub(super) fn moment_field(label: &str, name: &str, value: Option<Moment>) -> Markup {
-    let shown = value.map(|Moment(at)| at.to_string()).unwrap_or_default();
-    // To the second, without a zone: that is all that the field takes.
-    let shown = shown.split('.').next().unwrap_or_default();
-    html! {
-        div.field {
-            label for=(name) { (label) " (" span.zone { "UTC" } ")" }
-            input id=(name) type="datetime-local" name=(name) value=(shown) step="1" data-moment;
-        }
-    }
-}
-
-/// A moment as it comes from [`moment_field`]: with its zone, or in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) Timestamp);
-
-impl FromStr for Moment {
-    type Err = InvalidTimestamp;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        let whole = match text.len() {
-            // Browsers leave the seconds out where they are none.
-            16 => format!("{text}:00Z"),
-            19 => format!("{text}Z"),
-            _ => text.to_owned(),
-        };
-        whole.parse().map(Self)
-    }
 }
 
 /// How long something took, or will.
@@ -92,6 +62,12 @@ pub(super) fn number(number: u64) -> String {
         shown.push(digit);
     }
     shown
+}
+
+/// So many of a thing, which has an s where there are several.
+pub(super) fn so_many(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", number(u64::try_from(count).unwrap_or(u64::MAX)))
 }
 
 /// A number that was counted up to `max`: there may be more.
@@ -154,6 +130,14 @@ pub(super) fn account_of(callback: &Callback) -> Markup {
     }
 }
 
+/// What a key, a link or a session opens: an account, or if none is given all of them.
+pub(super) fn opens(account: Option<&Account>) -> Markup {
+    match account {
+        Some(account) => html! { "account " strong { (account) } },
+        None => html! { strong { "the whole instance" } },
+    }
+}
+
 /// What people know a callback by.
 pub(super) fn name_of(callback: &Callback) -> &str {
     if callback.description.is_empty() { callback.url.as_str() } else { &callback.description }
@@ -167,9 +151,9 @@ pub(super) fn callback_link(callback: Option<&Callback>, id: CallbackId) -> Mark
     }
 }
 
-/// The beginning of an id, which is enough to tell it from its neighbours.
+/// The end of an id, which is enough to tell it from its neighbours.
 pub(super) fn short(id: &str) -> String {
-    // Ids begin with their time: their ends differ.
+    // Ids begin with their time, which neighbours share.
     let tail = id.rsplit('-').next().unwrap_or(id);
     format!("…{tail}")
 }
@@ -216,6 +200,11 @@ pub(super) fn address(path: &str, parameters: &[(&str, &str)]) -> String {
     if query.is_empty() { format!("{ROOT}{path}") } else { format!("{ROOT}{path}?{query}") }
 }
 
+/// A parameter of an address; empty: it has no value.
+pub(super) fn text_of(value: Option<impl Display>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,15 +217,6 @@ mod tests {
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.999_99), "99.9 %");
         assert_eq!(percent(0.5), "50.0 %");
-    }
-
-    #[test]
-    fn moments_without_a_zone_are_utc() {
-        let expected = Timestamp::from_ms(1_767_323_040_000);
-        for text in ["2026-01-02T03:04", "2026-01-02T03:04:00", "2026-01-02T04:04:00.000+01:00"] {
-            assert_eq!(text.parse::<Moment>().expect("a moment").0, expected, "{text}");
-        }
-        assert!("yesterday".parse::<Moment>().is_err());
     }
 
     #[test]

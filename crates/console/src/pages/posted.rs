@@ -14,8 +14,8 @@ use crate::Console;
 
 /// The field that holds [`Visitor::form_token`].
 pub(super) const TOKEN: &str = "form-token";
-/// An event's variables fit in, and much more than a callback's settings.
-const BYTES_MAX: usize = 1024 * 1024;
+/// As much as the API takes: a callback's settings fit in many times.
+const BYTES_MAX: usize = 256 * 1024;
 
 /// A form, and who sent it.
 pub(super) struct Posted {
@@ -88,15 +88,43 @@ impl FromRequest<Console> for Posted {
 /// # Errors
 /// 403.
 pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
-    match site {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(not_ours()),
-    }
+    let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let is_ours = match (value("sec-fetch-site"), value("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        // Browsers of before, and those over plain HTTP, say whose page it is and not how it stands to us.
+        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) == value("host"),
+        // No browser.
+        (None, None) => true,
+    };
+    if is_ours { Ok(()) } else { Err(not_ours()) }
 }
 
 fn not_ours() -> Problem {
     Problem::forbidden(
         "this form was not sent by a page of yours, or you have signed in anew since: go back, load the page again and send it once more",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_sites_are_told_by_whatever_the_browser_says() {
+        let is_taken = |headers: &[(&'static str, &str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (axum::http::HeaderName::from_static(name), value.parse().expect("a value"))
+            });
+            refuse_other_sites(&headers.collect()).is_ok()
+        };
+        let host = ("host", "console.example:8080");
+        assert!(is_taken(&[host]));
+        assert!(is_taken(&[host, ("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(!is_taken(&[host, ("sec-fetch-site", "cross-site")]));
+        assert!(is_taken(&[host, ("origin", "http://console.example:8080")]));
+        for other in ["http://console.example", "https://evil.example", "null"] {
+            assert!(!is_taken(&[host, ("origin", other)]), "{other}");
+        }
+        assert!(!is_taken(&[("origin", "null")]));
+    }
 }

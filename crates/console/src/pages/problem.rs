@@ -3,7 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use maud::html;
+use maud::{Markup, html};
 use serde_json::Value;
 
 use super::layout;
@@ -48,6 +48,11 @@ pub(super) async fn as_page(response: Response) -> Response {
     head.headers.insert(header::CONTENT_TYPE, kind);
     head.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(head, Body::from(page.into_string()))
+}
+
+/// On a page where somebody asked for what things as they stand do not allow: why not.
+pub(super) fn not_possible(detail: &str) -> Markup {
+    html! { div.banner.bad role="alert" { p { "Not possible: " (sentence(detail)) } } }
 }
 
 /// A detail as a sentence: those of the API begin small and end without a full stop.

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::{PageQuery, Problem};
-use ringback_core::Timestamp;
 use ringback_core::catalog::{Catalog, EventType, Origin};
+use ringback_core::{EventName, Timestamp};
 use ringback_store::Cursor;
 
 use super::layout::{Section, page};
@@ -78,6 +78,11 @@ impl<'a> Found<'a> {
         let next = left.next().and(types.last().map(|(kind, _)| place(kind)));
         Self { types, next }
     }
+}
+
+/// Where a type stands, if it is in the catalog.
+pub(super) fn address_of(name: &EventName) -> String {
+    format!("{}#{ANCHOR}{name}", parts::address(PATH, &[("search", name.as_str())]))
 }
 
 /// Whether a type, or a variable of it, has this word in its name or description.

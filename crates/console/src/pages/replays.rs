@@ -15,7 +15,7 @@ use super::known::{Callbacks, callbacks};
 use super::layout::{Section, page};
 use super::parts::{ROWS, badge, callback_link, nothing, number, pager, post_button, time};
 use super::posted::Posted;
-use super::problem::sentence;
+use super::problem::{not_possible, sentence};
 use super::said::{Asked, Said};
 use super::visitor::Visitor;
 use crate::{Console, replays};
@@ -120,9 +120,7 @@ async fn one(
     let address = format!("{ROOT}/replays/{id}");
     let body = html! {
         p.crumbs { a href={ (ROOT) "/replays" } { "Replays" } }
-        @if let Some(refused) = refused {
-            div.banner.bad role="alert" { p { "Not possible: " (sentence(refused.detail())) } }
-        }
+        @if let Some(refused) = refused { (not_possible(refused.detail())) }
         div #replay data-live=[is_running.then_some("2")] {
             div.head {
                 h1 { "Replay" }
@@ -218,7 +216,7 @@ pub(super) fn filter_in_words(
             StatusFilter::Pending => "Deliveries that are pending",
         }
         @if let Some(id) = filter.callback {
-            " to " (callback_link(known.get(&visitor.caller, id).map(|callback| &**callback), id))
+            " to " (callback_link(known.get(&visitor.caller, id), id))
         }
         @if let Some(name) = &filter.event_name { ", of events named " (name) }
         @if let Some(account) = &filter.account { ", of account " (account) }

@@ -1,10 +1,11 @@
 //! What was done, said on the page that comes after it.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Redirect;
 use ringback_api::Query;
-use std::convert::Infallible;
 
 /// The parameter of a page's address in which it stands.
 const NAME: &str = "said";
@@ -12,7 +13,6 @@ const NAME: &str = "said";
 /// What was done. A word in the address stands for it, so that nobody can make a page say something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    SignedOut,
     CallbackAdded,
     CallbackAddedForAll,
     CallbackSaved,
@@ -39,7 +39,6 @@ pub(super) enum Said {
 
 impl Said {
     const ALL: &[Self] = &[
-        Self::SignedOut,
         Self::CallbackAdded,
         Self::CallbackAddedForAll,
         Self::CallbackSaved,
@@ -66,7 +65,6 @@ impl Said {
 
     const fn word(self) -> &'static str {
         match self {
-            Self::SignedOut => "signed-out",
             Self::CallbackAdded => "callback-added",
             Self::CallbackAddedForAll => "callback-added-for-all",
             Self::CallbackSaved => "callback-saved",
@@ -95,7 +93,6 @@ impl Said {
     /// The sentence.
     pub(super) const fn sentence(self) -> &'static str {
         match self {
-            Self::SignedOut => "You are signed out.",
             Self::CallbackAdded => "The callback is added. Try it out with a test event.",
             Self::CallbackAddedForAll => {
                 "The callback is added, and gets every event: that may overwhelm its receiver. List the events it needs, or set a rate limit."

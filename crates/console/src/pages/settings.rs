@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
-use ringback_api::{Caller, FieldError, PageQuery, Problem};
+use ringback_api::{FieldError, PageQuery, Problem};
 use ringback_core::Account;
 
 use super::inputs::{Inputs, Mistakes};
@@ -103,10 +103,7 @@ fn refused(problem: Problem, form: impl FnOnce(&Mistakes) -> Markup) -> Result<R
     if problem.status() != StatusCode::UNPROCESSABLE_ENTITY {
         return Err(problem);
     }
-    let place = |error: &FieldError| {
-        (error.pointer.trim_start_matches('/').to_owned(), error.detail.clone())
-    };
-    let mistakes = Mistakes::of(problem.errors(), place);
+    let mistakes = Mistakes::in_place(problem.errors());
     Ok((problem.status(), form(&mistakes)).into_response())
 }
 
@@ -143,17 +140,4 @@ fn whose(fields: &Fields) -> Result<Option<Account>, Problem> {
         _ if account.is_empty() => Err(wrong("say which".to_owned())),
         _ => account.parse().map(Some).map_err(|error| wrong(format!("{error}"))),
     }
-}
-
-/// What a caller may see and do.
-fn opens(account: Option<&Account>) -> Markup {
-    match account {
-        Some(account) => html! { "account " strong { (account) } },
-        None => html! { strong { "the whole instance" } },
-    }
-}
-
-/// Whether this is the key that somebody came by.
-fn is_own(caller: &Caller, key: &ringback_store::ApiKey) -> bool {
-    caller.key == key.hash
 }

@@ -10,8 +10,9 @@ use ringback_api::{Caller, Keys, Problem, Query, read_body};
 use ringback_core::secret::Secret;
 use ringback_store::{KeyHash, Scope};
 
+use super::parts::opens;
 use super::posted::{Fields, Posted, refuse_other_sites};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, is_token};
 use super::{ROOT, layout};
 use crate::state::Console;
 
@@ -57,6 +58,9 @@ pub(super) async fn link(
     State(console): State<Console>,
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
+    if !is_token(&token) {
+        return Ok(used_up());
+    }
     let hash = KeyHash::of(&Secret::new(token.as_str()));
     let Some(pass) = console.store.console_link(hash, console.clock.now()).await? else {
         return Ok(used_up());
@@ -65,8 +69,8 @@ pub(super) async fn link(
         return Ok(used_up());
     }
     let what = match pass.scope {
-        Scope::Instance => html! { "the whole instance" },
-        Scope::Account(account) => html! { "account " strong { (account) } },
+        Scope::Instance => opens(None),
+        Scope::Account(account) => opens(Some(&account)),
     };
     let body = html! {
         div.narrow {
@@ -87,6 +91,9 @@ pub(super) async fn with_link(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     refuse_other_sites(&headers)?;
+    if !is_token(&token) {
+        return Ok(used_up());
+    }
     let hash = KeyHash::of(&Secret::new(token));
     let now = console.clock.now();
     let Some(pass) = console.store.redeem_console_link(hash, now).await? else {
@@ -154,7 +161,7 @@ fn page(next: &str, trouble: Option<&str>) -> Markup {
                     input #key type="password" name="key" required autocomplete="current-password" spellcheck="false"
                         aria-describedby="key-hint";
                     p.hint #key-hint {
-                        "An instance key opens everything, an account's key that account. "
+                        "An instance key opens everything, an account’s key that account. "
                         code { "ringback api-keys create" } " makes one."
                     }
                 }

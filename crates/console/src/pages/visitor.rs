@@ -23,6 +23,8 @@ use crate::state::{Console, random};
 
 /// `__Host-`: a browser takes it from this host alone, for all of it, and with `Secure`.
 const COOKIE: &str = "__Host-ringback";
+/// Nobody guesses as many.
+const TOKEN_BYTES: usize = 32;
 /// How long a session lasts.
 pub(super) const SESSION_LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -133,7 +135,7 @@ impl FromRequestParts<Console> for Visitor {
 
 /// What nobody can guess, and what opens something for whoever has it.
 pub(crate) fn new_token() -> Result<Secret, Problem> {
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()?)))
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<TOKEN_BYTES>()?)))
 }
 
 fn cookie(value: &str, lasts: Duration) -> String {
@@ -145,5 +147,10 @@ fn token(headers: &HeaderMap) -> Option<Secret> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|c| c.split_once('='));
     let (_, token) = pairs.find(|(name, _)| name.trim() == COOKIE)?;
-    Some(Secret::new(token.trim()))
+    Some(token.trim()).filter(|token| is_token(token)).map(Secret::new)
+}
+
+/// Whether it could be one of ours: what can't be is not looked for in the store.
+pub(super) fn is_token(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == TOKEN_BYTES)
 }

@@ -11,6 +11,8 @@ CREATE TABLE session (
     created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL
 );
+-- What has expired.
+CREATE INDEX session_by_expiry ON session (expires_at_ms);
 -- Links that open a session, once each.
 CREATE TABLE console_link (
     hash TEXT NOT NULL PRIMARY KEY,
@@ -19,6 +21,7 @@ CREATE TABLE console_link (
     created_at_ms BIGINT NOT NULL,
     expires_at_ms BIGINT NOT NULL
 );
+CREATE INDEX console_link_by_expiry ON console_link (expires_at_ms);
 
 -- What was recorded within a step of time: what charts are made of, so that none counts the history. Added up by each
 -- process for some seconds, so that a delivery costs nothing here.
@@ -44,10 +47,6 @@ CREATE TABLE traffic (
 -- All callbacks' at once; what is deleted.
 CREATE INDEX traffic_by_time ON traffic (kind, step_ms, at_ms);
 
--- The secret before the one that counts, which signs too until then.
-ALTER TABLE callback ADD COLUMN previous_secret_sealed TEXT;
-ALTER TABLE callback ADD COLUMN previous_secret_until_ms BIGINT;
-
 -- One account's and one callback's list of what did not go well, however much of it others have. A delivery that succeeds
 -- at once never touches them.
 CREATE INDEX delivery_undelivered_of_account ON delivery (account, status, created_at_ms, id)
@@ -56,3 +55,7 @@ CREATE INDEX delivery_undelivered_of_callback ON delivery (callback_id, status, 
     WHERE status = 'pending' OR status = 'exhausted' OR status = 'cancelled';
 -- One callback's next attempts, first one first.
 CREATE INDEX delivery_ahead ON delivery (callback_id, next_attempt_at_ms) WHERE status = 'pending';
+
+-- The secret before the one that counts, which signs too until then.
+ALTER TABLE callback ADD COLUMN previous_secret_sealed TEXT;
+ALTER TABLE callback ADD COLUMN previous_secret_until_ms BIGINT;

@@ -55,7 +55,12 @@ async function openDialog(link) {
   const page = await fetchPage(link.href);
   if (!page) return location.assign(link.href);
   const dialog = document.createElement("dialog");
-  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    // A live part may have put another one in its place.
+    const same = link.isConnected ? link : [...document.links].find((other) => other.href === link.href);
+    same?.focus();
+  });
   document.body.append(dialog);
   fillDialog(dialog, page);
   dialog.showModal();
@@ -76,11 +81,31 @@ function fillDialog(dialog, page) {
 async function sendFromDialog(dialog, form, button) {
   const fields = new URLSearchParams(new FormData(form, button));
   const address = button?.getAttribute("formaction") || form.getAttribute("action") || dialog.dataset.address;
-  const answer = await fetch(address, { method: "POST", body: fields });
+  let answer, page;
+  try {
+    answer = await fetch(address, { method: "POST", body: fields });
+    page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return complain(dialog, "It could not be sent. What you typed is still here: try again in a moment.");
+  }
+  if (isLogin(answer)) return complain(dialog, "Your session is over, and nothing was saved. Copy what you typed, and sign in again.");
   if (answer.redirected) return arrive(answer.url);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!page.querySelector("main")) return complain(dialog, `It was answered with ${answer.status}. What you typed is still here.`);
   fillDialog(dialog, page);
   dialog.scrollTo(0, 0);
+}
+function complain(dialog, words) {
+  const banner = document.createElement("div");
+  banner.className = "banner bad";
+  banner.setAttribute("role", "alert");
+  banner.textContent = words;
+  dialog.querySelector(".complaint")?.remove();
+  banner.classList.add("complaint");
+  dialog.prepend(banner);
+  dialog.scrollTo(0, 0);
+}
+function isLogin(answer) {
+  return answer.redirected && new URL(answer.url).pathname.endsWith("/login");
 }
 function arrive(address) {
   const there = new URL(address);
@@ -90,7 +115,7 @@ function arrive(address) {
 async function fetchPage(address) {
   try {
     const answer = await fetch(address, { headers: { Accept: "text/html" } });
-    if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) return null;
+    if (isLogin(answer)) return null;
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
     return null;
@@ -104,9 +129,12 @@ async function refresh() {
   changedMeanwhile = refreshing;
   if (refreshing || document.hidden) return;
   refreshing = true;
+  const began = performance.now();
   const page = await fetchPage(location.href);
-  refreshing = false;
   if (page) replaceParts(page);
+  // A server that takes its time is asked less often.
+  await new Promise((rested) => setTimeout(rested, performance.now() - began));
+  refreshing = false;
   if (changedMeanwhile) refresh();
 }
 function replaceParts(page) {
@@ -122,16 +150,29 @@ function replaceParts(page) {
   }
 }
 function live() {
-  const parts = document.querySelectorAll("[data-live]");
+  const parts = [...document.querySelectorAll("[data-live]")];
   if (parts.length === 0) return;
-  const changes = new EventSource("/console/live");
-  changes.addEventListener("message", refresh);
-  // What happened before this was listened to is not told; other processes hear a moment later that somebody listens.
-  changes.addEventListener("open", () => { refresh(); setTimeout(refresh, 3000); });
-  addEventListener("pagehide", () => changes.close());
-  const seconds = [...parts].map((part) => Number(part.dataset.live)).filter((number) => number > 0);
+  // Parts with a number are asked for every so many seconds, the others when something happens.
+  const seconds = parts.map((part) => Number(part.dataset.live)).filter((number) => number > 0);
   if (seconds.length) setInterval(refresh, Math.min(...seconds) * 1000);
+  if (seconds.length < parts.length) listen();
   addEventListener("visibilitychange", refresh);
+}
+function listen() {
+  let changes = null;
+  // A browser has six connections to a host for all its tabs: one that nobody looks at has none.
+  const open = () => {
+    if (document.hidden || changes) return;
+    changes = new EventSource("/console/live");
+    changes.addEventListener("message", refresh);
+    // What happened before this was listened to is not told; other processes hear a moment later that somebody listens.
+    changes.addEventListener("open", () => { refresh(); setTimeout(refresh, 3000); });
+  };
+  const close = () => { changes?.close(); changes = null; };
+  addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
 }
 
 function prepare(root) {
@@ -195,13 +236,22 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-copy]");
   if (button) copy(button);
 });
-document.addEventListener("submit", (event) => {
-  const dialog = event.target.closest("dialog");
+// A form that changes something is sent once, however often its button is pressed.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
   // By its attribute: a field may be called "method", too.
-  if (dialog && event.target.getAttribute("method") === "post") {
-    event.preventDefault();
-    sendFromDialog(dialog, event.target, event.submitter);
-  }
+  if (form.getAttribute("method")?.toLowerCase() !== "post") return;
+  if ("sent" in form.dataset) return event.preventDefault();
+  form.dataset.sent = "";
+  const dialog = form.closest("dialog");
+  if (!dialog) return;
+  event.preventDefault();
+  await sendFromDialog(dialog, form, event.submitter);
+  delete form.dataset.sent;
+});
+// The page may come back from the browser's memory.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
 prepare(document);

@@ -7,8 +7,7 @@ use ringback_store::TrafficOf;
 
 use crate::Console;
 use crate::pages::chart;
-use crate::pages::overview::COUNTED_MAX;
-use crate::pages::parts::{address, counted, duration, number};
+use crate::pages::parts::{COUNTED_MAX, address, counted, duration, number};
 use crate::pages::span::{self, Past, Span};
 
 pub(super) async fn of(
@@ -31,10 +30,8 @@ pub(super) fn chooser(id: CallbackId, span: Span) -> Markup {
 /// `waiting` are its pending deliveries.
 pub(super) fn tiles(past: &Past, id: CallbackId, waiting: u64) -> Markup {
     let (sum, id) = (&past.sum, id.to_string());
-    let since = past.steps.first.to_string();
-    let to = |status: &str, since: &str| {
-        address("/deliveries", &[("callback", &id), ("status", status), ("since", since)])
-    };
+    // Lists go by when an event was accepted, and what is counted here by when it was given up: they are told no time.
+    let to = |status: &str| address("/deliveries", &[("callback", &id), ("status", status)]);
     html! {
         dl.tiles {
             (chart::success_tile(past))
@@ -47,11 +44,11 @@ pub(super) fn tiles(past: &Past, id: CallbackId, waiting: u64) -> Markup {
             }
             div.tile {
                 dt { "Waiting now" }
-                dd { a href=(to("pending", "")) { (counted(waiting, COUNTED_MAX)) } small { "pending deliveries" } }
+                dd { a href=(to("pending")) { (counted(waiting, COUNTED_MAX)) } small { "pending deliveries" } }
             }
             div.tile {
                 dt { "Exhausted" }
-                dd { a href=(to("exhausted", &since)) { (number(sum.exhausted)) } small { "given up" } }
+                dd { a href=(to("exhausted")) { (number(sum.exhausted)) } small { "given up" } }
             }
         }
     }

@@ -9,12 +9,10 @@ use ringback_core::callback::{
 };
 use ringback_core::rate::RateLimit;
 use ringback_core::retry::{Backoff, RetryPolicy};
+use ringback_core::secret::Secret;
 
 use crate::pages::ROOT;
 use crate::pages::parts::{account_of, duration, number, time};
-
-/// In the place of what nobody is shown.
-const MASK: &str = "***";
 
 pub(super) fn all(callback: &Callback, now: Timestamp) -> Markup {
     html! {
@@ -91,11 +89,11 @@ fn authorization(authorization: &Authorization) -> Markup {
     match authorization {
         Authorization::None => none("none"),
         Authorization::Basic { username, .. } => {
-            html! { "Basic, username " code { (username) } ", password " code { (MASK) } }
+            html! { "Basic, username " code { (username) } ", password " code { (Secret::MASK) } }
         }
-        Authorization::Bearer { .. } => html! { "Bearer, token " code { (MASK) } },
-        Authorization::Header { .. } => html! { "A header of its own, " code { (MASK) } },
-        Authorization::CallbackKey { .. } => html! { "Callback key " code { (MASK) } },
+        Authorization::Bearer { .. } => html! { "Bearer, token " code { (Secret::MASK) } },
+        Authorization::Header { .. } => html! { "A header of its own, " code { (Secret::MASK) } },
+        Authorization::CallbackKey { .. } => html! { "Callback key " code { (Secret::MASK) } },
     }
 }
 

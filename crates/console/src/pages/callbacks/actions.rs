@@ -10,12 +10,11 @@ use ringback_core::callback::CallbackState;
 use ringback_core::{Callback, CallbackId};
 use ringback_store::{DeliveryQuery, StatusFilter};
 
-use super::form::crumb;
-use super::{address_of, section_of};
+use super::{address_of, crumb, section_of};
 use crate::callbacks::{delete, own, update};
 use crate::pages::ROOT;
 use crate::pages::layout::{Section, page};
-use crate::pages::parts::{name_of, number, post_button, token};
+use crate::pages::parts::{COUNTED_MAX, counted, name_of, post_button, token};
 use crate::pages::posted::Posted;
 use crate::pages::said::{Asked, Said};
 use crate::pages::visitor::Visitor;
@@ -190,16 +189,14 @@ async fn deleting(
 
 /// What can't be brought back.
 async fn lost(console: &Console, callback: &Callback) -> Result<Markup, Problem> {
-    /// More is not counted: whoever has that many knows it.
-    const MAX: u32 = 10_000;
     let (callback, status) = (Some(callback.id), Some(StatusFilter::Pending));
     let query = DeliveryQuery { callback, status, ..DeliveryQuery::default() };
-    let pending = console.store.count_deliveries(&query, MAX).await?;
+    let pending = console.store.count_deliveries(&query, COUNTED_MAX).await?;
     Ok(match pending {
         0 => html! { "Nothing is on its way to it now." },
         1 => html! { strong { "1 delivery" } " that is on its way to it is cancelled." },
         pending => html! {
-            strong { @if pending >= u64::from(MAX) { "At least " } (number(pending)) " deliveries" }
+            strong { (counted(pending, COUNTED_MAX)) " deliveries" }
             " that are on their way to it are cancelled."
         },
     })

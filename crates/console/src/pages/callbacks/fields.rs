@@ -3,6 +3,8 @@
 //! A field is called by its place in the settings, without the first slash: so what the API finds wrong there is told at
 //! its field. Nothing is checked here. What is no number becomes one that is not taken, and the API's own rules say so.
 
+use std::collections::HashSet;
+
 use ringback_api::FieldError;
 use ringback_core::callback::Callback;
 use ringback_core::catalog::Catalog;
@@ -177,13 +179,10 @@ pub(super) fn events(fields: &Fields) -> Vec<String> {
         return vec!["*".to_owned()];
     }
     let typed = fields.text("events").split([',', ' ', '\t', '\r', '\n']);
-    let mut patterns: Vec<String> = Vec::new();
-    for pattern in typed.chain(fields.all(TYPE)).filter(|pattern| !pattern.is_empty()) {
-        if !patterns.iter().any(|other| other == pattern) {
-            patterns.push(pattern.to_owned());
-        }
-    }
-    patterns
+    // Each once, however many are sent: a form may hold a megabyte of them.
+    let mut seen = HashSet::new();
+    let all = typed.chain(fields.all(TYPE));
+    all.filter(|it| !it.is_empty() && seen.insert(*it)).map(str::to_owned).collect()
 }
 
 /// Name and value of each line.
@@ -231,6 +230,10 @@ fn authorization(fields: &Fields, stored: Option<&Callback>) -> Value {
     put(&mut json, secret, value.into(), value);
     json.into()
 }
+
+/// The fields that secrets are typed into.
+pub(super) const SECRETS: [&str; 4] =
+    ["authorization/password", "authorization/token", "authorization/value", "authorization/key"];
 
 /// Whether a callback has a secret for this type of authorization, which is kept unless another is typed.
 pub(super) fn has_secret_of(stored: &Callback, r#type: &str) -> bool {

@@ -1,24 +1,22 @@
 //! The form: one for new callbacks and for those that are changed.
 
 use maud::{Markup, html};
-use ringback_core::Callback;
 use ringback_core::callback::CallbackState;
 use ringback_core::catalog::Catalog;
+use ringback_core::{Callback, Timestamp};
 
 use super::fields::{self, ALL, THESE, TYPE, WHICH};
 use super::preview;
 use crate::pages::ROOT;
-use crate::pages::inputs::{Inputs, Mistakes};
+use crate::pages::inputs::{Inputs, Mistakes, once};
 use crate::pages::layout::{Section, page};
-use crate::pages::parts::{callback_link, name_of, token};
+use crate::pages::parts::{callback_link, token};
 use crate::pages::posted::Fields;
 use crate::pages::visitor::Visitor;
 use crate::wire::settings::Rules;
 
 /// The field that tells what the form is for.
 pub(super) const PURPOSE: &str = "for";
-/// The field that holds when the callback was last changed, as of what the form showed at first.
-pub(super) const AS_OF: &str = "as-of";
 
 /// What a form is for.
 pub(super) enum Purpose {
@@ -38,6 +36,7 @@ pub(super) struct Form<'a> {
     pub(super) mistakes: &'a Mistakes,
     pub(super) catalog: &'a Catalog,
     pub(super) rules: &'a Rules<'a>,
+    pub(super) now: Timestamp,
 }
 
 impl Purpose {
@@ -94,8 +93,9 @@ impl Form<'_> {
                 (token(self.visitor))
                 (Inputs::default_button())
                 input type="hidden" name=(PURPOSE) value=(self.purpose.word());
-                @if let Some(stored) = self.purpose.stored() {
-                    input type="hidden" name=(AS_OF) value=(self.as_of(stored));
+                @match self.purpose.stored() {
+                    Some(stored) => (self.inputs().as_of(Some(stored))),
+                    None => (once::field(self.fields, self.now)),
                 }
                 (self.request())
                 (self.events())
@@ -113,14 +113,6 @@ impl Form<'_> {
 
     pub(super) fn inputs(&self) -> Inputs<'_> {
         Inputs { fields: self.fields, mistakes: self.mistakes, label_of: fields::label_of }
-    }
-
-    /// When what is changed here was last changed: as it was when the form was opened, however often it is shown again.
-    fn as_of(&self, stored: &Callback) -> String {
-        match self.fields.text(AS_OF) {
-            "" => stored.updated_at.to_string(),
-            typed => typed.to_owned(),
-        }
     }
 
     fn crumbs(&self) -> Markup {
@@ -309,9 +301,4 @@ fn type_box(name: &str, ticked: &[&str]) -> Markup {
             span { code { (name) } }
         }
     }
-}
-
-/// What the page of a callback calls it.
-pub(super) fn crumb(callback: &Callback) -> Markup {
-    html! { p.crumbs { a href={ (ROOT) "/callbacks/" (callback.id) } { (name_of(callback)) } } }
 }

@@ -13,18 +13,15 @@ use self::sort::{Column, Sort};
 use super::actions::row_actions;
 use crate::pages::ROOT;
 use crate::pages::chart::sparkline;
-use crate::pages::filters::{Filter, choice_field, text_field};
+use crate::pages::filters::{CHOICES_MAX, Filter, choice_field, text_field};
 use crate::pages::known::{self, Callbacks};
 use crate::pages::layout::{Section, page as whole_page};
-use crate::pages::parts::{address, callback_badge, callback_link, day, nothing, number, percent};
+use crate::pages::parts::{
+    ROWS, address, callback_badge, callback_link, day, nothing, number, percent,
+};
 use crate::pages::traffic::{self, Day};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
-
-/// How many rows a page has.
-const ROWS: usize = 50;
-/// With more accounts than this a list to choose from helps nobody.
-const ACCOUNTS_MAX: usize = 200;
 
 /// Whose events a callback gets: each kind has a list of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +183,7 @@ impl List<'_> {
         html! {
             form.filters method="get" {
                 (text_field(self.filter, "Search", "search", None))
-                @if has_account && accounts.len() <= ACCOUNTS_MAX {
+                @if has_account && accounts.len() <= CHOICES_MAX {
                     @let accounts: Vec<_> = accounts.into_iter().map(choice).collect();
                     (choice_field(self.filter, "Account", "account", ("All accounts", &accounts)))
                 } @else if has_account {
@@ -215,7 +212,7 @@ impl List<'_> {
                                 (self.column("Name", Some(Column::Name)))
                                 @if self.reach == Reach::Account { (self.column("Account", None)) }
                                 (self.column("Events", None))
-                                (self.column("State", Some(Column::Status)))
+                                (self.column("State", Some(Column::State)))
                                 (self.column("Success in 24 h", Some(Column::Success)))
                                 (self.column("Created", Some(Column::Created)))
                                 th scope="col" { span.visually-hidden { "What can be done" } }
@@ -331,7 +328,7 @@ fn success(row: &Row<'_>) -> Markup {
     html! {
         div.named {
             span { (percent(ratio)) }
-            (sparkline(&day.hours, &in_words(day)))
+            (sparkline(day))
         }
     }
 }
@@ -351,9 +348,4 @@ fn in_short(callback: &Callback) -> Markup {
             @if more > 0 { span.muted title=(patterns.join(", ")) { "and " (more) " more" } }
         }
     }
-}
-
-fn in_words(day: &Day) -> String {
-    let (succeeded, failed) = (number(day.sum.succeeded), number(day.sum.failed));
-    format!("{succeeded} attempts succeeded, {failed} failed")
 }

@@ -7,18 +7,19 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::{FieldError, PathId, Problem};
+use ringback_core::signature::PreviousSecret;
 use ringback_core::{Callback, CallbackId};
 
-use super::form::crumb;
-use super::{address_of, section_of};
+use super::{address_of, crumb, section_of};
 use crate::callbacks::own;
-use crate::pages::inputs::{Inputs, Mistakes};
+use crate::pages::inputs::{AS_OF, Inputs, Mistakes};
 use crate::pages::layout::page;
 use crate::pages::parts::{time, token};
 use crate::pages::posted::{Fields, Posted};
+use crate::pages::problem::not_possible;
 use crate::pages::said::Said;
 use crate::pages::visitor::Visitor;
-use crate::rotation::rotate;
+use crate::rotation::{CHANGED, rotate};
 use crate::state::Console;
 use crate::wire::rotation::SecretRotation;
 
@@ -68,8 +69,7 @@ fn secret_page(
     callback: &Callback,
     secret: &Markup,
 ) -> Markup {
-    let now = console.clock.now();
-    let previous = callback.previous_secret.as_ref().filter(|previous| now < previous.until);
+    let previous = previous(console, callback);
     let body = html! {
         (crumb(callback))
         div.head { h1 { "Signing secret" } }
@@ -86,6 +86,12 @@ fn secret_page(
     page(visitor, section_of(callback), "Signing secret", body)
 }
 
+/// The secret before, if it signs too as yet.
+fn previous<'a>(console: &Console, callback: &'a Callback) -> Option<&'a PreviousSecret> {
+    let now = console.clock.now();
+    callback.previous_secret.as_ref().filter(|previous| now < previous.until)
+}
+
 async fn rotating(
     State(console): State<Console>,
     visitor: Visitor,
@@ -93,7 +99,7 @@ async fn rotating(
 ) -> Result<Markup, Problem> {
     let callback = own(&console, &visitor.caller, id).await?;
     let fields = Fields::from_iter([(GRACE.to_owned(), GRACE_DEFAULT.to_owned())]);
-    Ok(rotation_page(&visitor, &callback, &fields, &Mistakes::default()))
+    Ok(rotation_page(&console, &visitor, &callback, (&fields, &Mistakes::default(), None)))
 }
 
 async fn replace(
@@ -104,13 +110,25 @@ async fn replace(
     let callback = own(&console, &visitor.caller, id).await?;
     let Some(grace) = rotation(&fields).and_then(|rotation| rotation.grace().ok()) else {
         let wrong = FieldError::new(GRACE, "whole hours from 0 to 168");
-        let mistakes =
-            Mistakes::of(&[wrong], |error| (error.pointer.clone(), error.detail.clone()));
-        let page = rotation_page(&visitor, &callback, &fields, &mistakes);
+        let mistakes = Mistakes::in_place(&[wrong]);
+        let page = rotation_page(&console, &visitor, &callback, (&fields, &mistakes, None));
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
-    rotate(&console, &visitor.caller, id, grace).await?;
-    Ok(Said::SecretRotated.at(&format!("{}/secret", address_of(&callback))).into_response())
+    match rotate(&console, &visitor.caller, id, (grace, Some(fields.text(AS_OF)))).await {
+        Ok(_) => {
+            let there = format!("{}/secret", address_of(&callback));
+            Ok(Said::SecretRotated.at(&there).into_response())
+        }
+        Err(problem) if problem.detail() == CHANGED => {
+            let callback = own(&console, &visitor.caller, id).await?;
+            // Who replaces it all the same has been told: that form is of the callback as it is by now.
+            let fields = fields.without(AS_OF);
+            let shown = (&fields, &Mistakes::default(), Some(CHANGED));
+            let page = rotation_page(&console, &visitor, &callback, shown);
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 fn rotation(fields: &Fields) -> Option<SecretRotation> {
@@ -119,20 +137,30 @@ fn rotation(fields: &Fields) -> Option<SecretRotation> {
 }
 
 fn rotation_page(
+    console: &Console,
     visitor: &Visitor,
     callback: &Callback,
-    fields: &Fields,
-    mistakes: &Mistakes,
+    (fields, mistakes, refused): (&Fields, &Mistakes, Option<&str>),
 ) -> Markup {
     let label_of = |_: &str| "Hours that the secret before goes on";
     let inputs = Inputs { fields, mistakes, label_of };
     let body = html! {
         (crumb(callback))
+        @if let Some(refused) = refused { (not_possible(refused)) }
         div.head { h1 { "Replace the signing secret?" } }
         p { "A new secret is drawn. For a while requests bear two signatures, by the new secret and by the one before, so \
             that the receiver refuses none while it changes over." }
+        @if let Some(previous) = previous(console, callback) {
+            div.banner.busy {
+                p {
+                    strong { "It was replaced a while ago: " } "the secret before that signs too until " (time(previous.until))
+                    ". Replacing it again now ends that one at once, so a receiver that still goes by it refuses every request."
+                }
+            }
+        }
         form method="post" action={ (address_of(callback)) "/secret/rotate" } {
             (token(visitor))
+            (inputs.as_of(Some(callback)))
             (inputs.number(GRACE, "0 to 168. 0: it ends at once, and who still goes by it refuses every request."))
             div.actions {
                 button.danger type="submit" { "Replace it" }

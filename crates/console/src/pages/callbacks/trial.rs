@@ -1,5 +1,7 @@
 //! A callback, tried out: what to send, and what came of it.
 
+use std::iter;
+
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -9,13 +11,13 @@ use ringback_core::catalog::Catalog;
 use ringback_core::delivery::{Attempt, Delivery};
 use ringback_core::{Callback, CallbackId, Outcome};
 
-use super::form::crumb;
-use super::{address_of, section_of};
+use super::{address_of, crumb, section_of};
 use crate::callbacks::own;
 use crate::pages::ROOT;
+use crate::pages::inputs::{Inputs, Mistakes};
 use crate::pages::layout::page;
 use crate::pages::parts::{badge, delivery_badge, duration, name_of, post_button, token};
-use crate::pages::posted::Posted;
+use crate::pages::posted::{Fields, Posted};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
 use crate::trial::{Tried, try_out};
@@ -35,7 +37,7 @@ async fn choose(
 ) -> Result<Markup, Problem> {
     let callback = own(&console, &visitor.caller, id).await?;
     let types = console.reference.types().await;
-    let form = form(&visitor, &callback, types.catalog(), "");
+    let form = form(&visitor, &callback, types.catalog(), &Fields::default());
     Ok(trial_page(&visitor, &callback, "Send a test event", &form))
 }
 
@@ -52,7 +54,7 @@ async fn send(
     let body = html! {
         (result(&tried))
         h2 { "Once more" }
-        (form(&visitor, &callback, types.catalog(), name))
+        (form(&visitor, &callback, types.catalog(), &fields))
     };
     Ok(trial_page(&visitor, &callback, "What came of the test event", &body))
 }
@@ -66,7 +68,7 @@ fn trial_page(visitor: &Visitor, callback: &Callback, title: &str, body: &Markup
     page(visitor, section_of(callback), title, body)
 }
 
-fn form(visitor: &Visitor, callback: &Callback, catalog: &Catalog, chosen: &str) -> Markup {
+fn form(visitor: &Visitor, callback: &Callback, catalog: &Catalog, fields: &Fields) -> Markup {
     if !callback.state.is_enabled() {
         let enable = format!("{}/enable", address_of(callback));
         return html! {
@@ -74,20 +76,15 @@ fn form(visitor: &Visitor, callback: &Callback, catalog: &Catalog, chosen: &str)
             (post_button(visitor, &enable, "Enable it", "primary"))
         };
     }
+    let inputs = Inputs { fields, mistakes: &Mistakes::default(), label_of: |_| "Event" };
+    let names = catalog.iter().map(|(kind, _)| (kind.name.as_str(), kind.name.as_str()));
+    let choices: Vec<_> = iter::once(("", "ringback.test")).chain(names).collect();
     html! {
         p { "One request is made to " code { (callback.url.as_str()) } " with examples of the event’s variables, whatever " (name_of(callback))
             " listens to. It is in the history like any other, and is not tried again." }
         form method="post" action={ (address_of(callback)) "/test" } {
             (token(visitor))
-            div.field {
-                label for="f-event" { "Event" }
-                select #f-event name=(EVENT) {
-                    option value="" { "ringback.test" }
-                    @for (kind, _) in catalog.iter() {
-                        option value=(kind.name) selected[kind.name.as_str() == chosen] { (kind.name) }
-                    }
-                }
-            }
+            (inputs.choice(EVENT, "", &choices))
             button.primary type="submit" { "Send it" }
         }
     }

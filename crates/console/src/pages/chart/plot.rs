@@ -6,6 +6,9 @@ use maud::{Markup, html};
 use ringback_store::Traffic;
 
 use super::scale::{Scale, share_of};
+use crate::pages::parts::number;
+use crate::pages::span::Span;
+use crate::pages::traffic::Day;
 
 /// How high a drawing is, in its own units.
 const HEIGHT: u64 = 160;
@@ -71,14 +74,21 @@ fn plot(steps: usize, scale: Scale, gist: &str, titles: &[String], shapes: &Mark
     }
 }
 
-/// How the attempts of each hour went, as small as a word.
-pub(in crate::pages) fn sparkline(hours: &[Traffic], label: &str) -> Markup {
+/// How the attempts of each hour of a day went, as small as a word.
+pub(in crate::pages) fn sparkline(day: &Day) -> Markup {
     const HEIGHT: u64 = 28;
     const STEP: usize = 5;
+    let Day { sum, hours } = day;
+    let gist = format!(
+        "Attempts, {}: {} succeeded, {} failed",
+        Span::Day.name(),
+        number(sum.succeeded),
+        number(sum.failed)
+    );
     let most = hours.iter().map(Traffic::attempts).max().unwrap_or(0);
     let tall = |attempts| share_of(attempts, most, HEIGHT);
     html! {
-        svg.spark role="img" aria-label=(label) preserveAspectRatio="none"
+        svg.spark role="img" aria-label=(gist) preserveAspectRatio="none"
             viewBox={ "0 0 " (STEP * hours.len().max(1)) " " (HEIGHT) } {
             @for (index, hour) in hours.iter().enumerate() {
                 (bar(index * STEP, STEP - 1, HEIGHT, (tall(hour.succeeded), tall(hour.failed))))

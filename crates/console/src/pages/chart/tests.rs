@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::pages::traffic::Day;
 
 fn past(span: Span, steps: &[(u32, Traffic)]) -> Past {
     let grid = span.steps_until(Timestamp::from_ms(1_767_323_045_678));
@@ -80,9 +81,10 @@ fn large_numbers_stay_within_the_drawing() {
     let shown = deliveries(&past(Span::Month, &[(29, most)])).into_string();
     assert!(shown.contains("Days of UTC") && shown.contains("bn</span>"), "{shown}");
     assert!(shown.contains("9,223,372,036,854,775,807"), "{shown}");
-    let spark = sparkline(&[tried(u64::MAX / 2, 1, 0), tried(0, 0, 0)], "so").into_string();
+    let day = |hours| Day { sum: tried(3, 1, 0), hours };
+    let spark = sparkline(&day(vec![tried(u64::MAX / 2, 1, 0), tried(0, 0, 0)])).into_string();
     assert!(spark.contains("y=\"1\" height=\"27\"") && spark.contains("class=\"bad\""), "{spark}");
-    assert!(sparkline(&[], "none").into_string().contains("viewBox=\"0 0 5 28\""));
+    assert!(sparkline(&day(Vec::new())).into_string().contains("viewBox=\"0 0 5 28\""));
 }
 
 #[test]

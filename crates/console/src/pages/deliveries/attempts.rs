@@ -9,7 +9,7 @@ use ringback_core::{Event, Outcome, render};
 use super::{curl, standing};
 use crate::deliveries::History;
 use crate::pages::ROOT;
-use crate::pages::parts::{badge, duration, time};
+use crate::pages::parts::{badge, duration, so_many, time};
 use crate::wire::delivery::Detail;
 
 /// So many of the last attempts are shown whole: each may hold a body of many kilobytes.
@@ -169,7 +169,7 @@ fn headers<N: AsRef<str>, V: AsRef<str>>(headers: &[(N, V)]) -> Markup {
     html! {
         @if !headers.is_empty() {
             details {
-                summary { (standing::count(headers.len(), "header")) }
+                summary { (so_many(headers.len(), "header")) }
                 dl.facts.mono {
                     @for (name, value) in headers {
                         dt { (name.as_ref()) }

@@ -17,7 +17,7 @@ use crate::pages::parts::{
     self, callback_link, delivery_badge, name_of, number, post_button, time,
 };
 use crate::pages::posted::Posted;
-use crate::pages::problem::sentence;
+use crate::pages::problem::not_possible;
 use crate::pages::said::{Asked, Said};
 use crate::pages::visitor::Visitor;
 use crate::{Console, cancelling, deliveries};
@@ -80,14 +80,12 @@ async fn one(
     let history = deliveries::history(console, &visitor.caller, id).await?;
     let known = callbacks(console).await?;
     let delivery = &history.delivery;
-    let callback = known.get(&visitor.caller, delivery.callback).map(|callback| &**callback);
+    let callback = known.get(&visitor.caller, delivery.callback);
     let (kind, stands) = standing::words(&history, callback);
     let title = format!("Delivery of {}", delivery.event_name);
     let body = html! {
         p.crumbs { a href={ (ROOT) "/deliveries" } { "Deliveries" } }
-        @if let Some(refused) = refused {
-            div.banner.bad role="alert" { p { "Not possible: " (sentence(refused.detail())) } }
-        }
+        @if let Some(refused) = refused { (not_possible(refused.detail())) }
         div #delivery data-live {
             div.head {
                 h1 {
@@ -112,10 +110,12 @@ fn actions(visitor: &Visitor, delivery: &Delivery, callback: Option<&Callback>) 
     let action = |what: &str| format!("{ROOT}/deliveries/{}/{what}", delivery.id);
     let can_retry = delivery.state != DeliveryState::Delivered
         && callback.is_some_and(|callback| callback.state.is_enabled());
+    let can_cancel =
+        !delivery.state.is_settled() && (callback.is_some() || visitor.is_administrator());
     html! {
         div.actions {
             @if can_retry { (post_button(visitor, &action("retry"), "Retry now", "primary")) }
-            @if !delivery.state.is_settled() {
+            @if can_cancel {
                 (post_button(visitor, &action("cancel"), "Cancel", "danger"))
             }
         }

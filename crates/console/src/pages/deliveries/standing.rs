@@ -9,7 +9,7 @@ use ringback_core::{Callback, Outcome, Target, Timestamp};
 
 use crate::deliveries::History;
 use crate::pages::ROOT;
-use crate::pages::parts::{duration, time};
+use crate::pages::parts::{duration, so_many, time};
 use crate::wire::delivery::Detail;
 
 /// What kind of news it is, and the sentences. `callback` is none if it was deleted, or is not the reader's.
@@ -50,7 +50,7 @@ fn exhausted(history: &History, callback: Option<&Callback>) -> Markup {
         );
     html! {
         p {
-            "It was given up after " (count(history.attempts.len(), "attempt"))
+            "It was given up after " (so_many(history.attempts.len(), "attempt"))
             @if let Some(last) = history.attempts.last() { "; the last one " (met(last, history.detail)) }
             "."
             @if is_gone { " With 410 a receiver says that it is gone for good, so there was no retry." }
@@ -159,10 +159,4 @@ pub(super) fn met(attempt: &Attempt, detail: Detail) -> String {
             "was not sent, because its target is not allowed".to_owned()
         }
     }
-}
-
-/// A number of things.
-pub(super) fn count(number: usize, thing: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{ending}")
 }

@@ -57,7 +57,7 @@ fn row(visitor: &Visitor, callbacks: Option<&Callbacks>, delivery: &Delivery) ->
             @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
             @if let Some(callbacks) = callbacks {
                 @let callback = callbacks.get(&visitor.caller, delivery.callback);
-                td data-label="Callback" { (callback_link(callback.map(|callback| &**callback), delivery.callback)) }
+                td data-label="Callback" { (callback_link(callback, delivery.callback)) }
             }
             td data-label="Status" { (delivery_badge(delivery.state)) }
             td.number data-label="Attempts" { (number(delivery.attempts.into())) }

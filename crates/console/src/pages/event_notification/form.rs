@@ -178,6 +178,7 @@ impl Form<'_> {
                 h2 { @if self.registered.is_some() { "Change it" } @else { "Register" } }
                 (token(self.visitor))
                 (Inputs::default_button())
+                (inputs.as_of(self.registered))
                 input type="hidden" name="account" value=(self.account);
                 @if self.registered.is_some() && !is_on {
                     div.banner.busy { p { "Notifications are off. Saving switches them on." } }

@@ -12,18 +12,17 @@ use ringback_store::{DeliveryQuery, Page};
 use super::{event_address, plain};
 use crate::pages::ROOT;
 use crate::pages::deliveries;
+use crate::pages::filters::CHOICES_MAX;
 use crate::pages::known::{Callbacks, callbacks};
 use crate::pages::layout::{Section, page};
 use crate::pages::parts::{self, ROWS, name_of, nothing, time, token};
 use crate::pages::posted::{Fields, Posted};
-use crate::pages::problem::sentence;
+use crate::pages::problem::{not_possible, sentence};
+use crate::pages::reference;
 use crate::pages::said::{Asked, Said};
 use crate::pages::visitor::Visitor;
 use crate::wire::replay::EventReplay;
 use crate::{Console, again, cancelling};
-
-/// With more callbacks than this one of them is named by its id.
-const CHOICES_MAX: usize = 200;
 
 pub(super) async fn show(
     State(console): State<Console>,
@@ -108,7 +107,7 @@ impl Refused {
     fn of(problem: Problem) -> Result<Self, Problem> {
         match problem.status() {
             StatusCode::CONFLICT => {
-                Ok(Self { at_all: Some(sentence(problem.detail())), chosen: None })
+                Ok(Self { at_all: Some(problem.detail().to_owned()), chosen: None })
             }
             StatusCode::UNPROCESSABLE_ENTITY => {
                 let mut details: Vec<_> =
@@ -141,9 +140,7 @@ async fn one(
     let is_pending = found.next.is_some() || found.items.iter().any(|one| !one.state.is_settled());
     let body = html! {
         p.crumbs { a href={ (ROOT) "/events" } { "Events" } }
-        @if let Some(refused) = &refused.at_all {
-            div.banner.bad role="alert" { p { "Not possible: " (refused) } }
-        }
+        @if let Some(refused) = &refused.at_all { (not_possible(refused)) }
         div.head {
             h1 { (event.name) }
             div.actions {
@@ -177,7 +174,7 @@ fn facts(event: &Event) -> Markup {
         div.card {
             dl.facts {
                 dt { "Type" } dd {
-                    a href={ (ROOT) "/reference#" (event.name) } { (event.name) } " in the reference"
+                    a href=(reference::address_of(&event.name)) { (event.name) } " in the reference"
                 }
                 dt { "Id" } dd { code { (event.id) } }
                 dt { "Account" } dd { (event.account) }
@@ -253,6 +250,8 @@ fn chosen(visitor: &Visitor, known: &Callbacks, (event, refused): (&Event, &Refu
         details.block open[wrong.is_some()] {
             summary { "Replay to chosen callbacks" }
             @if choices.is_empty() {
+                // The page that it was chosen on may be older than what became of the callbacks.
+                @if let Some(wrong) = wrong { p.error { (wrong) } }
                 p { "There is no enabled callback that it may go to." }
             } @else {
                 form method="post" action={ (ROOT) "/events/" (event.id) "/replay" } {

@@ -5,24 +5,28 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use ringback_api::Problem;
-use ringback_store::{DeliveryQuery, ReplayFilter, StatusFilter};
+use ringback_core::ReplayId;
+use ringback_store::{DeliveryQuery, ReplayFilter};
 
-use super::{COUNTED_MAX, address, counted, filter_of, hidden, parameters, wanted};
+use super::{address, counted, filter_of, hidden, parameters, status_of, wanted};
+use crate::callbacks::own;
 use crate::pages::ROOT;
 use crate::pages::filters::Filter;
+use crate::pages::inputs::{Inputs, Mistakes, once};
 use crate::pages::known::callbacks;
 use crate::pages::layout::{Section, page};
-use crate::pages::parts::token;
-use crate::pages::posted::Posted;
-use crate::pages::problem::sentence;
+use crate::pages::parts::{COUNTED_MAX, token};
+use crate::pages::posted::{Fields, Posted};
 use crate::pages::replays::filter_in_words;
 use crate::pages::said::{Asked, Said};
 use crate::pages::visitor::Visitor;
 use crate::wire::replay::{FilterSettings, ReplayRequest};
 use crate::{Console, replays};
 
-/// Sent in a second unless something else is said, as in the API.
-const PER_SECOND: &str = "100";
+/// The field for how many deliveries are sent in a second.
+const PER_SECOND: &str = "per_second";
+/// Unless something else is said, as in the API.
+const PER_SECOND_DEFAULT: &str = "100";
 
 pub(super) async fn confirm(
     State(console): State<Console>,
@@ -30,46 +34,65 @@ pub(super) async fn confirm(
     Asked(query): Asked,
 ) -> Result<Markup, Problem> {
     let mut filter = Filter::of(query);
-    let wanted = exactly(&visitor, &mut filter)?;
+    let wanted = exactly(&console, &visitor, &mut filter).await?;
     filter.end()?;
-    question(&console, &visitor, &wanted, (PER_SECOND, None)).await
+    let fields = Fields::from_iter([(PER_SECOND.to_owned(), PER_SECOND_DEFAULT.to_owned())]);
+    question(&console, &visitor, &wanted, (&fields, &Mistakes::default())).await
 }
 
 pub(super) async fn begin(
     State(console): State<Console>,
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
-    let wanted = exactly(&visitor, &mut filter_of(&fields))?;
-    let per_second = fields.text("per_second").trim();
-    match replays::begin(&console, &visitor.caller, &request(&wanted, per_second)).await {
+    let wanted = exactly(&console, &visitor, &mut filter_of(&fields)).await?;
+    let request = request(&wanted, fields.text(PER_SECOND).trim());
+    let id = id(&console, &visitor, &fields, &wanted)?;
+    match replays::begin(&console, &visitor.caller, id, &request).await {
         Ok(replay) => {
             Ok(Said::ReplayBegun.at(&format!("{ROOT}/replays/{}", replay.id)).into_response())
         }
-        Err(problem) => {
-            let error = problem.errors().iter().find(|error| error.pointer == "/per_second");
-            let Some(wrong) = error.map(|error| sentence(&error.detail)) else {
-                return Err(problem);
-            };
-            let again = question(&console, &visitor, &wanted, (per_second, Some(&wrong))).await?;
+        Err(problem) if problem.errors().iter().any(|error| error.pointer == "/per_second") => {
+            let mistakes = Mistakes::in_place(problem.errors());
+            let again = question(&console, &visitor, &wanted, (&fields, &mistakes)).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
         }
+        Err(problem) => Err(problem),
     }
+}
+
+/// The id of the bulk replay that this form begins, however often it is sent.
+fn id(
+    console: &Console,
+    visitor: &Visitor,
+    fields: &Fields,
+    wanted: &DeliveryQuery,
+) -> Result<ReplayId, Problem> {
+    let (filter, per_second) = (address("/failed", wanted), fields.text(PER_SECOND));
+    let (at, random) = once::parts(visitor, fields, &[&filter, per_second], console.clock.now())?;
+    Ok(ReplayId::from_parts(at, random))
 }
 
 /// What a filter asks for. Here nobody types it: what is wrong with it can't be said beside a field.
-fn exactly(visitor: &Visitor, filter: &mut Filter) -> Result<DeliveryQuery, Problem> {
+async fn exactly(
+    console: &Console,
+    visitor: &Visitor,
+    filter: &mut Filter,
+) -> Result<DeliveryQuery, Problem> {
     let wanted = wanted(visitor, filter)?;
-    match filter.is_right() {
-        true => Ok(wanted),
+    if !filter.is_right() {
         // To send more than was asked for is worse than to send nothing.
-        false => Err(Problem::malformed("the filter can't be read: choose it anew")),
+        return Err(Problem::malformed("the filter can't be read: choose it anew"));
     }
+    if let Some(callback) = wanted.callback {
+        own(console, &visitor.caller, callback).await?;
+    }
+    Ok(wanted)
 }
 
 fn request(wanted: &DeliveryQuery, per_second: &str) -> ReplayRequest {
-    let [callback, account, since, until] =
+    let [callback, account, _, since, until] =
         parameters(wanted).map(|(_, value)| Some(value).filter(|value| !value.is_empty()));
-    let status = Some(StatusFilter::Exhausted.as_str().to_owned());
+    let status = Some(status_of(wanted).as_str().to_owned());
     // What is no number is refused as 0 is: with what is taken.
     let per_second = Some(per_second.parse().unwrap_or(0));
     ReplayRequest {
@@ -82,7 +105,7 @@ async fn question(
     console: &Console,
     visitor: &Visitor,
     wanted: &DeliveryQuery,
-    (per_second, wrong): (&str, Option<&str>),
+    (fields, mistakes): (&Fields, &Mistakes),
 ) -> Result<Markup, Problem> {
     let count = console.store.count_deliveries(wanted, COUNTED_MAX).await?;
     if count == 0 {
@@ -93,31 +116,26 @@ async fn question(
         callback: wanted.callback,
         account: wanted.account.clone(),
         event_name: None,
-        status: StatusFilter::Exhausted,
+        status: status_of(wanted),
         since: wanted.since,
         until: wanted.until,
     };
+    let inputs = Inputs { fields, mistakes, label_of: |_| "Deliveries a second" };
     let body = html! {
         p.crumbs { a href=(address("/failed", wanted)) { "Failed" } }
         div.head { h1 { "Replay all " (counted(count)) "?" } }
         p { (filter_in_words(visitor, &known, &filter)) }
         p {
             "Each is tried again, oldest first, with its callback’s whole retry policy before it. Those whose callback was "
-            "deleted or disabled" @if !visitor.is_administrator() { ", or is not one of yours," } " are left out."
+            "deleted or disabled are left out"
+            @if !visitor.is_administrator() { ", and so are deliveries to integrations, which only an administrator can replay" }
+            "."
         }
         form method="post" action={ (ROOT) "/failed/replay" } {
             (token(visitor))
+            (once::field(fields, console.clock.now()))
             (hidden(wanted))
-            div.field {
-                label for="per_second" { "Deliveries a second" }
-                input #per_second type="number" name="per_second" min="1" max="10000" required value=(per_second)
-                    aria-invalid=[wrong.map(|_| "true")]
-                    aria-describedby={ "per_second-hint" @if wrong.is_some() { " per_second-error" } };
-                @if let Some(wrong) = wrong { p.error #per_second-error { (wrong) } }
-                p.hint #per_second-hint {
-                    "As fast as the receivers can take it. New events are never held up."
-                }
-            }
+            (inputs.number(PER_SECOND, "1 to 10000: as fast as the receivers can take it. New events are never held up."))
             div.actions {
                 button.primary type="submit" { "Replay all " (counted(count)) }
                 a.button href=(address("/failed", wanted)) { "Don’t" }
@@ -131,7 +149,7 @@ fn nothing_to_replay(visitor: &Visitor, wanted: &DeliveryQuery) -> Markup {
     let body = html! {
         p.crumbs { a href=(address("/failed", wanted)) { "Failed" } }
         div.head { h1 { "Nothing to replay" } }
-        p { "Nothing that failed matches this filter, or not any more." }
+        p { "Nothing that was given up matches this filter, or not any more." }
     };
     page(visitor, Section::Failed, "Nothing to replay", body)
 }

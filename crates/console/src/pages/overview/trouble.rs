@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use maud::{Markup, html};
 use ringback_api::Problem;
 use ringback_core::CallbackId;
@@ -11,18 +10,19 @@ use ringback_core::callback::{Callback, CallbackState, DisabledReason};
 use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 use ringback_store::{DeliveryQuery, StatusFilter, Traffic};
 
-use super::COUNTED_MAX;
 use crate::Console;
 use crate::pages::chart::sparkline;
-use crate::pages::parts::{address, badge, callback_link, counted, nothing, number, percent};
+use crate::pages::parts::{
+    COUNTED_MAX, address, badge, callback_link, counted, nothing, number, percent,
+};
 use crate::pages::traffic::{self, Day};
 use crate::pages::visitor::Visitor;
 use crate::pages::{ROOT, parts};
 
 /// How many are shown of each kind.
 const SHOWN: usize = 10;
-/// What failed within so many hours is trouble now.
-const RECENT_HOURS: usize = 2;
+/// What failed within so many hours is trouble now: two that are over, and the one that is not.
+const RECENT_HOURS: usize = 3;
 /// An open circuit shows in what is ahead: so many of those deliveries are looked at.
 const LOOKED_AHEAD: usize = 5;
 
@@ -67,17 +67,16 @@ pub(super) async fn find(
     let all = [failing.len(), gone.len(), paused.len()];
     let day = |callback: &Callback| days.get(&callback.id).cloned().unwrap_or_default();
 
-    let failing = failing.into_iter().take(SHOWN).map(async |(callback, recent)| {
+    // One after the other: others want the store's connections, too.
+    let mut shown = Vec::new();
+    for (callback, recent) in failing.into_iter().take(SHOWN) {
         let is_circuit_open = is_circuit_open(console, callback).await?;
-        Ok::<_, Problem>((callback, Kind::Failing { recent, is_circuit_open }))
-    });
-    let paused = paused.into_iter().take(SHOWN).map(async |callback| {
-        let kept = pending(console, callback.id).await?;
-        Ok::<_, Problem>((callback, Kind::Paused(kept)))
-    });
-    let mut shown = try_join_all(failing).await?;
+        shown.push((callback, Kind::Failing { recent, is_circuit_open }));
+    }
     shown.extend(gone.into_iter().take(SHOWN).map(|callback| (callback, Kind::Gone)));
-    shown.extend(try_join_all(paused).await?);
+    for callback in paused.into_iter().take(SHOWN) {
+        shown.push((callback, Kind::Paused(pending(console, callback.id).await?)));
+    }
     let callbacks = shown.into_iter().map(|(callback, kind)| Trouble {
         callback: Arc::clone(callback),
         kind,
@@ -146,7 +145,7 @@ pub(super) fn list(visitor: &Visitor, troubles: &Troubles) -> Markup {
                                 th scope="col" { "Callback" }
                                 @if visitor.is_administrator() { th scope="col" { "Account" } }
                                 th scope="col" { "Trouble" }
-                                th.number scope="col" { "Success, last 2 h" }
+                                th.number scope="col" { "Success, last 2–3 h" }
                                 th scope="col" { "Last 24 hours" }
                                 th scope="col" { "What to do" }
                             }
@@ -169,25 +168,17 @@ fn row(visitor: &Visitor, trouble: &Trouble) -> Markup {
             th scope="row" { (callback_link(Some(callback), callback.id)) }
             @if visitor.is_administrator() { td data-label="Account" { (parts::account_of(callback)) } }
             td data-label="Trouble" { (what(kind)) }
-            td.number data-label="Success, last 2 h" {
+            td.number data-label="Success, last 2–3 h" {
                 @if let Kind::Failing { recent, .. } = kind {
                     span { (recent.success_ratio().map_or(String::new(), percent)) " of " (number(recent.attempts())) }
                 }
             }
             td data-label="Last 24 hours" {
-                @if day.sum.attempts() > 0 { (sparkline(&day.hours, &gist(&day.sum))) }
+                @if day.sum.attempts() > 0 { (sparkline(day)) }
             }
             td data-label="What to do" { span { (what_to_do(kind, callback)) } }
         }
     }
-}
-
-fn gist(sum: &Traffic) -> String {
-    format!(
-        "Last 24 hours: {} attempts succeeded, {} failed",
-        number(sum.succeeded),
-        number(sum.failed)
-    )
 }
 
 fn what(kind: &Kind) -> Markup {

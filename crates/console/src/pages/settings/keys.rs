@@ -9,11 +9,12 @@ use ringback_api::{Caller, Keys, PageQuery, PathId, Problem};
 use ringback_core::{Account, ApiKeyId};
 use ringback_store::{ApiKey, Scope};
 
-use super::{PATH, form_page, inputs, is_own, opens, refused, shown_once, whose, whose_fields};
+use super::{PATH, form_page, inputs, refused, shown_once, whose, whose_fields};
 use crate::Console;
 use crate::api_keys;
 use crate::pages::inputs::Mistakes;
 use crate::pages::layout::{Section, page};
+use crate::pages::parts::opens;
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::said::Said;
 use crate::pages::visitor::Visitor;
@@ -86,6 +87,11 @@ fn table(caller: &Caller, keys: &[ApiKey]) -> Markup {
             }
         }
     }
+}
+
+/// Whether this is the key that somebody came by.
+fn is_own(caller: &Caller, key: &ApiKey) -> bool {
+    caller.key == key.hash
 }
 
 fn name(key: &ApiKey) -> &str {

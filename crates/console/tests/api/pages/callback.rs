@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use ringback_core::delivery::{DeliveryState, WaitReason};
+use ringback_core::delivery::{CancelReason, DeliveryState, WaitReason};
 use ringback_core::{Callback, Outcome};
 use ringback_store::Store as _;
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::{Visitor, between, traffic_is_written, tried};
+use super::harness::{FAILS, Visitor, WORKS, between, traffic_is_written, tried};
 use crate::harness::Api;
-
-const WORKS: Outcome = Outcome::Success { status: 200 };
-const FAILS: Outcome = Outcome::HttpError { status: 500, retry_after: None };
 
 fn pending(in_seconds: u64, waits: WaitReason) -> DeliveryState {
     let next_attempt_at = builders::MADE_AT + Duration::from_secs(in_seconds);
@@ -134,12 +131,16 @@ async fn callback_that_takes_nothing_says_why_and_what_to_do() {
     store.disable_gone_callback(gone.id, gone.updated_at, builders::MADE_AT).await.expect("done");
     let shown = state(&gone).await;
     assert!(shown.contains("410 Gone") && shown.contains("change the URL"), "{shown}");
+    let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDisabled);
+    attempt(&api, "CUT_OFF", &gone, cancelled, FAILS).await;
+    let list = between(&shown, "href=\"", "\"").replace("&amp;", "&");
+    assert!(visitor.sees(&list).await.contains(">CUT_OFF</a>"), "{list}");
 
     attempt(&api, "KEPT", &paused, pending(0, WaitReason::Paused), FAILS).await;
     let path = format!("/v1/callbacks/{}/pause", paused.id);
     assert_eq!(api.call("POST", &path, None).await.status, 200);
     let shown = state(&paused).await;
-    assert!(shown.contains("paused: </strong>1 deliveries are kept"), "{shown}");
+    assert!(shown.contains("paused: </strong>1 delivery is kept"), "{shown}");
 
     attempt(&api, "WAITS", &open, pending(30, WaitReason::CircuitOpen), FAILS).await;
     assert!(state(&open).await.contains("Its circuit is open"));

@@ -9,16 +9,12 @@ use ringback_store::{HistoryRecord, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::Visitor;
+use super::harness::{Visitor, assert_nothing_was_sent, next_page, of_account};
 use crate::harness::{self, Api};
 use crate::recovery::callback;
 
 const fn pending(waits: Option<WaitReason>) -> DeliveryState {
     DeliveryState::Pending { next_attempt_at: Timestamp::from_ms(2_000_000_000_000), waits }
-}
-
-fn of_account(account: &str, name: &str) -> Event {
-    Event { account: builders::account(account), ..builders::event(name) }
 }
 
 #[tokio::test]
@@ -86,7 +82,7 @@ async fn list_goes_on_where_its_page_ends() {
     let visitor = Visitor::administrator(&api).await;
     let first = visitor.sees("/console/deliveries?status=exhausted").await;
     assert!(first.contains(">E49</a>") && !first.contains(">E50</a>"));
-    let next = super::harness::between(&first, "rel=\"next\" href=\"", "\"").replace("&amp;", "&");
+    let next = next_page(&first);
     assert!(next.contains("status=exhausted"), "{next}");
     let second = visitor.sees(&next).await;
     assert!(second.contains(">E50</a>") && !second.contains(">E49</a>"));
@@ -222,6 +218,7 @@ async fn delivery_of_another_account_does_not_exist() {
         assert_eq!(visitor.post(&path, &[]).await.status, 404, "{action}");
     }
     assert_eq!(api.store.delivery(id).await.expect("read").expect("there").state, waiting);
+    assert_nothing_was_sent(&api).await;
     assert!(!visitor.sees("/console/deliveries").await.contains("FOREIGN"));
     let named = format!("/console/deliveries?callback={}", to.id);
     assert!(!visitor.sees(&named).await.contains("FOREIGN"));
@@ -244,4 +241,5 @@ async fn account_sees_of_an_instance_callback_only_how_it_went() {
     let list = visitor.sees("/console/deliveries").await;
     assert!(list.contains(">A</a>") && !list.contains("Hush"), "{list}");
     assert_eq!(visitor.post(&format!("/console/deliveries/{id}/retry"), &[]).await.status, 403);
+    assert_nothing_was_sent(&api).await;
 }

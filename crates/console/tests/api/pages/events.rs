@@ -8,7 +8,7 @@ use ringback_store::{HistoryRecord, LOOKED_MAX, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::{Visitor, between};
+use super::harness::{Visitor, assert_nothing_was_sent, between};
 use crate::harness::Api;
 use crate::recovery::{callback, dispatched, targets};
 
@@ -126,7 +126,6 @@ async fn event_is_shown_with_its_variables_and_deliveries() {
     let page = visitor.sees(&format!("/console/events/{}?account=acme", shown.id)).await;
     for part in [
         "<h1>COMMENT_CREATED</h1>",
-        "href=\"/console/reference#COMMENT_CREATED\"",
         "2026-01-02 03:05:05 UTC",
         "<td>1.10</td>",
         "<td>&lt;i&gt;hello&lt;/i&gt;</td>",
@@ -137,6 +136,10 @@ async fn event_is_shown_with_its_variables_and_deliveries() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
+    let (_, type_of_it) = page.split_once("<dt>Type</dt>").expect("there");
+    let reference = between(type_of_it, "href=\"", "\"");
+    let (reference, anchor) = reference.split_once('#').expect("a place on the page");
+    assert!(visitor.sees(reference).await.contains(&format!("<h2 id=\"{anchor}\">")), "{anchor}");
 }
 
 #[tokio::test]
@@ -232,6 +235,17 @@ async fn event_of_another_account_does_not_exist() {
         assert_eq!(visitor.post(&format!("{path}/{action}"), fields).await.status, 404);
     }
     assert_eq!(visitor.post(&format!("{path}/cancel"), &[("account", "other")]).await.status, 403);
+    // Of one's own an event goes to nobody else's callback, and to none of the instance.
+    let own = event("acme", "OWN", "{}");
+    record(&api, [own.clone()]).await;
+    let others = callback(&api, json!({ "account": "other" })).await.id.to_string();
+    for foreign in [&to, &others] {
+        let fields = [("to", "chosen"), ("callback", foreign.as_str())];
+        let refused = visitor.post(&format!("/console/events/{}/replay", own.id), &fields).await;
+        assert_eq!(refused.status, 422);
+        assert!(refused.html.contains("There is no such callback."), "{}", refused.html);
+    }
+    assert_nothing_was_sent(&api).await;
     assert_eq!(api.store.delivery(id).await.expect("read").expect("there").state, PENDING);
     for search in ["", "?name=FOREIGN", "?variable=SHEET&value=one"] {
         let found = visitor.sees(&format!("/console/events{search}")).await;

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use ringback_broker::Broker as _;
 use ringback_core::Event;
 use ringback_core::delivery::DeliveryState;
 use ringback_store::{Replays as _, StatusFilter, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::Visitor;
+use super::harness::{Visitor, assert_nothing_was_sent, of_account};
 use crate::harness::Api;
 use crate::recovery::{callback, dispatched};
-
-fn of_account(account: &str, name: &str) -> Event {
-    Event { account: builders::account(account), ..builders::event(name) }
-}
 
 #[tokio::test]
 async fn list_shows_what_is_exhausted_and_how_many_there_are() {
@@ -166,11 +161,5 @@ async fn what_another_account_has_is_neither_shown_nor_sent() {
     let named = [("callback", &*named), ("per_second", "7")];
     assert_eq!(visitor.post("/console/failed/replay", &named).await.status, 422);
     assert!(api.store.replays(None, 10, None).await.expect("read").items.is_empty());
-
-    let queue = api.broker.depth().await.expect("known");
-    assert_eq!(
-        queue.fresh + queue.returned + queue.delayed,
-        0,
-        "with one that is not theirs nothing is sent"
-    );
+    assert_nothing_was_sent(&api).await;
 }

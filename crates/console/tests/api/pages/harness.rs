@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{HeaderMap, Request, header};
+use ringback_broker::Broker as _;
 use ringback_core::delivery::DeliveryState;
 use ringback_core::{Callback, Event, Outcome, Timestamp};
 use ringback_store::{HistoryRecord, Step, TrafficOf, TrafficStore as _};
+use ringback_testkit::builders;
 use tower::ServiceExt as _;
 
 use crate::harness::{ADMIN, Api, record};
+
+/// What an attempt met at an endpoint that does well, and at one that does not.
+pub(crate) const WORKS: Outcome = Outcome::Success { status: 200 };
+pub(crate) const FAILS: Outcome = Outcome::HttpError { status: 500, retry_after: None };
 
 /// A browser: it keeps the session's cookie.
 pub(crate) struct Visitor<'a> {
@@ -70,8 +76,8 @@ impl<'a> Visitor<'a> {
 
     /// Sends a form, as a page of this visitor's would.
     pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        let overview = self.sees("/console/settings").await;
-        let token = between(&overview, "name=\"form-token\" value=\"", "\"");
+        let settings = self.sees("/console/settings").await;
+        let token = between(&settings, "name=\"form-token\" value=\"", "\"");
         let mut fields = fields.to_vec();
         fields.push(("form-token", token));
         self.send(path, &fields).await
@@ -91,6 +97,15 @@ impl<'a> Visitor<'a> {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header("sec-fetch-site", "same-origin");
         self.request(request, Body::from(form)).await
+    }
+
+    /// Is told of changes from now on.
+    pub(crate) async fn watches(&self) -> BodyDataStream {
+        let request = Request::get("/console/live").header(header::COOKIE, &self.cookie);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.api.router.clone().oneshot(request).await.expect("never fails");
+        assert_eq!(response.status(), 200);
+        response.into_body().into_data_stream()
     }
 
     pub(crate) async fn request(&self, request: axum::http::request::Builder, body: Body) -> Page {
@@ -114,6 +129,22 @@ impl Page {
 pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
     rest.split_once(after).map_or(rest, |(inner, _)| inner)
+}
+
+/// Where a list goes on.
+pub(crate) fn next_page(list: &str) -> String {
+    between(list, "rel=\"next\" href=\"", "\"").replace("&amp;", "&")
+}
+
+/// An event of this account.
+pub(crate) fn of_account(account: &str, name: &str) -> Event {
+    Event { account: builders::account(account), ..builders::event(name) }
+}
+
+/// Asserts that nothing is on its way: what was refused has sent nothing.
+pub(crate) async fn assert_nothing_was_sent(api: &Api) {
+    let queue = api.broker.depth().await.expect("known");
+    assert_eq!(queue.fresh + queue.returned + queue.delayed, 0, "something is on the queue");
 }
 
 /// Returns once the sums for charts are written, of so many attempts.

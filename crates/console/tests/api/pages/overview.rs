@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use ringback_core::delivery::{DeliveryState, WaitReason};
-use ringback_core::{Callback, Event, Outcome};
+use ringback_core::{Callback, Outcome};
 use ringback_store::Store as _;
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::{Visitor, between, traffic_is_written, tried};
+use super::harness::{FAILS, Visitor, WORKS, between, of_account, traffic_is_written, tried};
 use crate::harness::Api;
 
 const RETRY: DeliveryState =
     DeliveryState::Pending { next_attempt_at: builders::MADE_AT, waits: Some(WaitReason::Retry) };
-const WORKS: Outcome = Outcome::Success { status: 200 };
-const FAILS: Outcome = Outcome::HttpError { status: 500, retry_after: None };
 
 async fn callback(api: &Api, name: &str, account: Option<&str>) -> Callback {
     let settings =
@@ -25,7 +23,7 @@ async fn callback(api: &Api, name: &str, account: Option<&str>) -> Callback {
 
 /// Records one attempt of an event of this account.
 async fn attempt(api: &Api, account: &str, to: &Callback, state: DeliveryState, outcome: Outcome) {
-    let event = Event { account: builders::account(account), ..builders::event("COMMENT_CREATED") };
+    let event = of_account(account, "COMMENT_CREATED");
     let records = tried(&event, to, state, outcome);
     api.store.record(records.to_vec()).await.expect("recorded");
 }
@@ -82,7 +80,7 @@ async fn overview_counts_and_shows_the_worst_endpoint_first_and_an_account_its_o
     let [whole_at, half_at] = ["fails wholly", "fails by half"].map(|name| trouble.find(name));
     assert!(whole_at.is_some() && whole_at < half_at, "the worst first: {trouble}");
     assert!(trouble.contains("50.0 % of 2") && trouble.contains("0.0 % of 1"), "{trouble}");
-    assert!(trouble.contains("Last 24 hours: 1 attempts succeeded, 1 failed"), "{trouble}");
+    assert!(trouble.contains("Attempts, last 24 hours: 1 succeeded, 1 failed"), "{trouble}");
     assert!(!trouble.contains("does well") && !page.contains("somebody else"), "{page}");
 
     let administrator = Visitor::administrator(&api).await;

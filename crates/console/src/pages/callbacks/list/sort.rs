@@ -17,7 +17,7 @@ pub(super) struct Sort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Name,
-    Status,
+    State,
     Success,
     Created,
 }
@@ -36,7 +36,7 @@ impl Sort {
         // Rows come in no order: the id makes one of those that are equal, the same on each page.
         match self.by {
             Column::Name => rows.sort_by_cached_key(name),
-            Column::Status => rows.sort_by_cached_key(|row| (state(row), name(row))),
+            Column::State => rows.sort_by_cached_key(|row| (state(row), name(row))),
             Column::Created => rows.sort_by_key(|row| (row.callback.created_at, row.callback.id)),
             Column::Success => rows.sort_by(by_success),
         }
@@ -49,7 +49,7 @@ impl Sort {
     pub(super) fn word(self) -> String {
         let by = match self.by {
             Column::Name => "name",
-            Column::Status => "status",
+            Column::State => "state",
             Column::Success => "success",
             Column::Created => "created",
         };
@@ -67,7 +67,7 @@ impl FromStr for Sort {
         };
         let by = match by {
             "name" => Column::Name,
-            "status" => Column::Status,
+            "state" => Column::State,
             "success" => Column::Success,
             "created" => Column::Created,
             _ => return Err(UnknownSort),
@@ -78,7 +78,7 @@ impl FromStr for Sort {
 
 impl fmt::Display for UnknownSort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("name, status, success or created, with a - before it: the other way round")
+        f.write_str("name, state, success or created, with a - before it: the other way round")
     }
 }
 
