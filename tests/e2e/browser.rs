@@ -2,6 +2,7 @@
 
 mod every_page;
 mod journey;
+mod keyboard;
 mod reference;
 mod settings;
 

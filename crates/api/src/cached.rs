@@ -31,10 +31,7 @@ impl<T> Cached<T> {
     ///
     /// # Errors
     /// What `read` says. The next caller tries again.
-    pub async fn now<E>(
-        &self,
-        read: impl Future<Output = Result<T, E>>,
-    ) -> Result<Arc<T>, E> {
+    pub async fn now<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         if let Some(value) = self.current() {
             return Ok(value);
         }

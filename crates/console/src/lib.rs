@@ -1,10 +1,12 @@
 //! The management API (callbacks, history, retries by hand, API keys, live attempts) and the web console.
 //!
 //! Each part has its handlers in a module of its own (`callbacks`, `pausing`, `rotation`, `events`, `deliveries`, `live`,
-//! `api_keys`); what they take and answer is in `wire`, apart from the domain. What brings deliveries to an end or
-//! makes them anew is in `cancelling`, `again` (one event), `replays` (many, as a job) and `trial` (a test event). Two
-//! tasks work on their own: `parked`, which lets go what was kept while a callback was paused, and `replaying`, which
-//! works on bulk replays. `pages` is the web console, for people.
+//! `api_keys`, `console_links`, `event_types`, `accounts`); what they take and answer is in `wire`, apart from the domain. What
+//! brings deliveries to an end or makes them anew is in `cancelling`, `again` (one event), `replays` (many, as a job) and
+//! `trial` (a test event). Two tasks work on their own: `parked`, which lets go what was kept while a callback was paused, and
+//! `replaying`, which works on bulk replays. `registration` and `sink` stand in for two other systems.
+//!
+//! `pages` is the web console, for people, `reference` its public part; `facts` is what the process tells it of itself.
 
 mod router;
 mod state;

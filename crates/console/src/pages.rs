@@ -7,12 +7,14 @@
 //!
 //! Nothing needs script. `assets/script.js` adds the viewer's time zone, dialogs, live updates and copying.
 
-mod assets;
+// Who may, and what goes wrong.
 mod posted;
 mod problem;
 mod signing_in;
 mod visitor;
 
+// What pages are made of.
+mod assets;
 mod chart;
 mod filters;
 mod inputs;
@@ -23,8 +25,10 @@ mod live;
 mod parts;
 mod said;
 mod span;
+mod sure;
 mod traffic;
 
+// The pages.
 mod callback;
 mod callbacks;
 mod deliveries;
@@ -39,23 +43,24 @@ mod replays;
 mod settings;
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use ringback_api::Problem;
 
 use crate::Console;
 
+pub(crate) use inputs::once::ShownOnce;
 pub(crate) use known::KnownCallbacks;
-pub(crate) use visitor::new_token;
 pub(crate) use lately::Lately;
 pub(crate) use traffic::Days;
+pub(crate) use visitor::new_token;
 
 /// Where the pages are.
 pub(crate) const ROOT: &str = "/console";
 
 /// Serves the pages.
-pub(crate) fn router() -> Router<Console> {
+pub(crate) fn router(console: &Console) -> Router<Console> {
     let pages = Router::new()
         .route("/login", get(signing_in::form).post(signing_in::with_key))
         .route("/arrived", get(signing_in::arrived))
@@ -79,7 +84,7 @@ pub(crate) fn router() -> Router<Console> {
         .merge(settings::router())
         .route("/{*unknown}", get(unknown))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(map_response(problem::as_page))
+        .layer(from_fn_with_state(console.clone(), problem::as_page))
         .layer(map_response(layout::with_headers));
     let to_root = async || Redirect::to(ROOT);
     Router::new().nest(ROOT, pages).route("/console/", get(to_root)).route("/", get(to_root))

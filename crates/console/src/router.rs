@@ -6,8 +6,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::{
-    Console, accounts, again, api_keys, callbacks, cancelling, console_links, deliveries, event_types, events,
-    live, pages, pausing, reference, registration, replays, rotation, sink, trial, wire,
+    Console, accounts, again, api_keys, callbacks, cancelling, console_links, deliveries,
+    event_types, events, live, pages, pausing, reference, registration, replays, rotation, sink,
+    trial, wire,
 };
 
 /// Serves the management API. Unknown paths are for the whole server to answer.
@@ -52,7 +53,7 @@ pub fn router(console: Console) -> Router {
         .route("/v1/catalog", get(event_types::export).put(event_types::import))
         .route("/v1/accounts/{account}", get(accounts::show).put(accounts::put))
         .route(reference::PATH, get(reference::page))
-        .merge(pages::router())
+        .merge(pages::router(&console))
         .with_state(console)
 }
 

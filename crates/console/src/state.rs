@@ -13,7 +13,7 @@ use ringback_store::Store;
 use tokio::sync::Notify;
 
 use crate::facts::Facts;
-use crate::pages::{Days, KnownCallbacks, Lately};
+use crate::pages::{Days, KnownCallbacks, Lately, ShownOnce};
 use crate::reference::Reference;
 use crate::sink::Sink;
 
@@ -31,6 +31,7 @@ pub struct Console {
     pub(crate) metrics: Metrics,
     pub(crate) known: Arc<KnownCallbacks>,
     pub(crate) traffic: Arc<Lately<Days>>,
+    pub(crate) shown_once: Arc<ShownOnce>,
     /// None: it does not answer.
     pub(crate) queue: Arc<Lately<Option<Depth>>>,
     /// None: the process says nothing of itself.
@@ -56,6 +57,7 @@ impl Console {
         Self {
             known,
             traffic: Arc::default(),
+            shown_once: Arc::default(),
             queue: Arc::default(),
             reference,
             store,

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ringback_api::{Caller, OptionalJsonBody, PathId, Problem};
 use ringback_core::callback::CallbackState;
-use ringback_core::delivery::{Attempt, Delivery, DeliveryState};
+use ringback_core::delivery::{Attempt, Delivery, DeliveryState, WaitReason};
 use ringback_core::{
     Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, EventName, Target, Timestamp,
     Variables, operational,
@@ -41,14 +41,14 @@ pub(crate) struct Tried {
 ///
 /// Variables that are not given are the examples of the event's type, if it is known. It goes the way of every event, and
 /// is in the history as they are; but it is tried once, and never again by itself. The rate limit and the circuit hold for
-/// it as well, and a pause does not: who has paused a callback wants to try it before it is resumed. An instance callback gets it as an event of account `_ringback`.
+/// it as well: while it waits for them the answer says so at once. A pause does not: who has paused a callback wants to try it before it is resumed. An instance callback gets it as an event of account `_ringback`.
 #[utoipa::path(
     post, path = "/v1/callbacks/{id}/test", tag = "callbacks",
     params(("id" = String, Path, format = "uuid")),
     request_body(content = Option<TestEvent>),
     responses(
         (status = 200, description = "It was tried", body = TestAnswer),
-        (status = 202, description = "It was not tried in time: look at its delivery later", body = TestAnswer),
+        (status = 202, description = "It waits (`waits_for`), or was not tried in time: look at its delivery later", body = TestAnswer),
         Problem
     )
 )]
@@ -159,7 +159,7 @@ async fn wait(
                 let now = clock.now();
                 let seen = look(console, id).await?;
                 let is_over = |(delivery, attempt): &(Delivery, Option<Attempt>)| {
-                    attempt.is_some() || delivery.state.is_settled()
+                    attempt.is_some() || delivery.state.is_settled() || waits_for(delivery).is_some()
                 };
                 if now >= until || seen.as_ref().is_some_and(is_over) {
                     return Ok(seen);
@@ -167,6 +167,17 @@ async fn wait(
                 next_look = now + LOOK_EVERY;
             }
         }
+    }
+}
+
+/// Why it is not tried for now, as far as nobody can say how long that takes.
+pub(crate) const fn waits_for(delivery: &Delivery) -> Option<WaitReason> {
+    match delivery.state {
+        DeliveryState::Pending { waits, .. } => match waits {
+            Some(WaitReason::Retry | WaitReason::Scheduled) => None,
+            waits => waits,
+        },
+        _ => None,
     }
 }
 

@@ -154,9 +154,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Catalog(call) => catalog::run(call.own, &call.connection.open()?).await,
         Command::Accounts(call) => accounts::run(call.own, &call.connection.open()?).await,
         Command::ApiKeys(call) => api_keys::run(call.own, &call.connection.open()?).await,
-        Command::ConsoleLink(call) => {
-            console_link::run(call.own, &call.connection.open()?).await
-        }
+        Command::ConsoleLink(call) => console_link::run(call.own, &call.connection.open()?).await,
     }
 }
 

@@ -96,6 +96,8 @@ pub struct EventSearch {
     pub account: Option<Account>,
     /// Those of this name only.
     pub name: Option<EventName>,
+    /// Those whose name begins so only.
+    pub name_begins: Option<EventName>,
     /// Those with this variable only.
     pub variable: Option<VariableIs>,
     /// Accepted at this moment or later.

@@ -33,7 +33,7 @@ pub(crate) use history::{
 pub(crate) use logged_request::{bind_logged_request, logged_request};
 pub(crate) use replays::{bind_replay, bind_replay_progress, replay};
 pub(crate) use sessions::{bind_hash, bind_pass, bind_pass_at, pass};
-pub(crate) use traffic::{bind_traffic, bind_traffic_of, traffic, traffic_of_callback};
+pub(crate) use traffic::{bind_traffic, bind_traffic_of, traffic, traffic_of_callbacks};
 
 /// Reads a row.
 pub(crate) trait Columns {

@@ -35,7 +35,8 @@ impl<'a> Searching<'a> {
     /// Asks for the moment at which as many events are between here and there as may be looked at; none: there is no need
     /// to, as every event that is looked at is found.
     pub(crate) fn bound_statement<B: Bind + Default>(&self) -> Option<Statement<B>> {
-        let all = self.search.name.is_none() && self.search.variable.is_none();
+        let EventSearch { name, name_begins, variable, .. } = self.search;
+        let all = name.is_none() && name_begins.is_none() && variable.is_none();
         (!all).then(|| sql::bound_of_search(self.search, LOOKED_MAX, self.after.as_ref()))
     }
 

@@ -357,6 +357,9 @@ pub(crate) fn search_events<B: Bind + Default>(
     if let Some(name) = &search.name {
         statement.push(" AND name = ").text(name.as_str());
     }
+    if let Some(beginning) = &search.name_begins {
+        statement.push(" AND ").push(finds).push("(name, ").text(beginning.as_str()).push(") = 1");
+    }
     if let Some(variable) = &search.variable {
         let traces = Traces::of(variable);
         statement.push(" AND ").push(finds).push("(variables, ").text(traces.name);

@@ -72,7 +72,7 @@ impl History {
 
 /// A tenth of all is the first account's, the rest is spread.
 fn account_of(number: usize) -> usize {
-    if number % 10 == 0 { 0 } else { number % ACCOUNTS }
+    if number.is_multiple_of(10) { 0 } else { number % ACCOUNTS }
 }
 
 /// Callbacks of an event's account: each account has ten.

@@ -65,12 +65,12 @@ async fn show(
         (health::charts(&health))
         section.part aria-labelledby="ahead-title" {
             h2 #ahead-title { "Ahead" }
-            div #ahead data-live="10" { (next_attempts(&ahead, now)) }
+            div #ahead data-live { (next_attempts(&ahead, now)) }
         }
         section.part aria-labelledby="last-title" {
             h2 #last-title { "Last deliveries" }
             (by_status(id))
-            div #last data-live="10" { (deliveries::table_of_callback(&visitor, &last)) }
+            div #last data-live { (deliveries::table_of_callback(&visitor, &last)) }
         }
         (settings::all(&callback, now))
     };

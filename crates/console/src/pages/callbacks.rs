@@ -26,7 +26,7 @@ use super::parts::name_of;
 use super::posted::{Fields, Posted};
 use super::said::{Asked, Said};
 use super::visitor::Visitor;
-use crate::callbacks::{make, own, update};
+use crate::callbacks::{checked, make, own, update, with_settings};
 use crate::state::Console;
 use crate::wire::callback::CallbackSettings;
 use crate::wire::settings::Rules;
@@ -129,18 +129,34 @@ async fn make_of(
     purpose: Purpose,
     fields: &Fields,
 ) -> Result<Response, Problem> {
-    let made = match fields::settings(fields, None) {
-        Err(errors) => Err(fields::mistakes(&errors, &[])),
-        Ok(mut settings) => {
-            settings.account = account(visitor, &purpose, fields);
-            let id = id(console, visitor, fields, &settings)?;
-            let made = make(console, &visitor.caller, id, &settings).await;
-            refused(made, &settings)?
-        }
+    let (mut settings, mut wrong) = fields::settings(fields, None);
+    settings.account = account(visitor, &purpose, fields);
+    if matches!(purpose, Purpose::Callback) && settings.account == Some(None) {
+        wrong.push(FieldError::new("/account", NO_ACCOUNT));
+    }
+    let id = id(console, visitor, fields, &settings)?;
+    let made = match wrong.is_empty() {
+        true => make(console, &visitor.caller, id, &settings).await,
+        false => Err(besides(wrong, checked(console, &visitor.caller, id, &settings))),
     };
-    match made {
+    match refused(made, &settings)? {
         Ok(callback) => Ok(saved(&callback, Said::CallbackAdded, Said::CallbackAddedForAll)),
         Err(mistakes) => Ok(again(console, visitor, &purpose, fields, &mistakes).await),
+    }
+}
+
+/// What is said of a callback of nobody's: one of all accounts gets what is everybody's, and is not made by leaving a field
+/// empty.
+const NO_ACCOUNT: &str = "Name the account. For all accounts, add an integration.";
+
+/// What settings have no room for, with what is wrong with the rest of them: all of it is told at once.
+fn besides(mut wrong: Vec<FieldError>, checked: Result<Callback, Problem>) -> Problem {
+    match checked {
+        Err(problem) if problem.status() != StatusCode::UNPROCESSABLE_ENTITY => problem,
+        checked => {
+            wrong.extend(checked.err().map(Problem::into_field_errors).unwrap_or_default());
+            Problem::invalid(wrong)
+        }
     }
 }
 
@@ -175,38 +191,55 @@ async fn save(
     Posted { visitor, mut fields }: Posted,
 ) -> Result<Response, Problem> {
     let stored = own(&console, &visitor.caller, id).await?;
-    let changed = match fields::settings(&fields, Some(&stored)) {
-        Err(errors) => Err(fields::mistakes(&errors, &[])),
-        Ok(settings) => {
-            let as_of = fields.text(AS_OF);
+    let (settings, wrong) = fields::settings(&fields, Some(&stored));
+    let as_of = fields.text(AS_OF);
+    let changed = match wrong.is_empty() {
+        true => {
             let changed = update(&console, &visitor.caller, id, |stored| {
                 if stored.updated_at.to_string() == as_of {
                     return Ok(settings.clone());
                 }
                 Err(Problem::conflict(CHANGED))
             });
-            match changed.await {
-                Err(problem) if problem.detail() == CHANGED => {
-                    // Who saves again has been told: that form is of the callback as it is by now.
-                    fields = fields.without(AS_OF);
-                    Err(fields::mistakes(&[FieldError::new("", CHANGED)], &[]))
-                }
-                changed => refused(changed, &settings)?,
-            }
+            changed.await
         }
+        false => {
+            let at = stored.updated_at;
+            Err(besides(wrong, with_settings(&console, &stored, at, &settings)))
+        }
+    };
+    let is_late = changed.as_ref().is_err_and(|problem| problem.detail() == CHANGED);
+    let changed = match is_late {
+        true => Err(Mistakes::default()),
+        false => refused(changed, &settings)?,
     };
     match changed {
         Ok(callback) => Ok(saved(&callback, Said::CallbackSaved, Said::CallbackSavedForAll)),
-        Err(mistakes) => {
+        Err(mut mistakes) => {
             let stored = own(&console, &visitor.caller, id).await?;
+            if is_late {
+                // Who saves again has been told: that form is of the callback as it is by now.
+                fields = fields.without(AS_OF);
+                let said = changed_meanwhile(&settings, &CallbackSettings::of(&stored));
+                mistakes = fields::mistakes(&[FieldError::new("", said)], &[]);
+            }
             let purpose = Purpose::Change(Box::new(stored));
             Ok(again(&console, &visitor, &purpose, &fields, &mistakes).await)
         }
     }
 }
 
-const CHANGED: &str = "this callback was changed after you opened the form. What you typed is still here: save again to put it in the place \
-     of that change";
+const CHANGED: &str = "this callback was changed after you opened the form";
+
+/// What is said then: in which fields that which was typed differs from what the callback is by now.
+fn changed_meanwhile(typed: &CallbackSettings, stored: &CallbackSettings) -> String {
+    let labels = fields::different(typed, stored).join(", ");
+    let differs = match labels.is_empty() {
+        true => String::new(),
+        false => format!(" (what differs from what you typed: {labels})"),
+    };
+    format!("Somebody else changed this callback meanwhile{differs}. Save again to overwrite it.")
+}
 
 /// Tells what is wrong with the settings from all else that can go wrong.
 fn refused(

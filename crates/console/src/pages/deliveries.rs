@@ -33,7 +33,7 @@ pub(super) fn router() -> Router<Console> {
         .route("/deliveries", get(list))
         .route("/deliveries/{id}", get(one::show))
         .route("/deliveries/{id}/retry", post(one::retry))
-        .route("/deliveries/{id}/cancel", post(one::cancel))
+        .route("/deliveries/{id}/cancel", get(one::cancelling).post(one::cancel))
 }
 
 async fn list(
@@ -41,11 +41,12 @@ async fn list(
     visitor: Visitor,
     Asked(query): Asked,
 ) -> Result<Markup, Problem> {
+    let known = callbacks(&console).await?;
     let mut filter = Filter::of(query);
     let account = filter.take::<Account>("account")?;
     let mut wanted = DeliveryQuery {
         account: None,
-        callback: filter.take("callback")?,
+        callback: filter.take_callback(&known, &visitor.caller)?,
         event: filter.take("event")?,
         status: filter.take("status")?.map(|Status(status)| status),
         since: filter.moment("since")?,
@@ -53,12 +54,12 @@ async fn list(
     };
     let after = filter.take_exact("cursor")?;
     filter.end()?;
-    wanted.account = visitor.caller.account_for(account)?;
+    wanted.account = visitor.account_for(account)?;
     let found = match filter.is_right() {
         true => console.store.deliveries(&wanted, ROWS, after.as_ref()).await?,
         false => Page { items: Vec::new(), next: None },
     };
-    let known = callbacks(&console).await?;
+    let is_filtered = address(&filter, &wanted) != format!("{ROOT}/deliveries");
     let body = html! {
         div.head { h1 { "Deliveries" } }
         form.filters method="get" action={ (ROOT) "/deliveries" } {
@@ -76,7 +77,7 @@ async fn list(
             @if !found.items.is_empty() {
                 (table(&visitor, &known, &found.items))
             } @else if filter.is_right() {
-                div.card.bare-list { (nothing("No deliveries here", nothing_hint())) }
+                div.card.bare-list { (none(is_filtered)) }
             }
         }
         (pager(&address(&filter, &wanted), after.is_none(), found.next.as_ref()))
@@ -92,11 +93,16 @@ fn status_field(filter: &Filter) -> Markup {
     choice_field(filter, "Status", "status", ("All", &statuses))
 }
 
-fn nothing_hint() -> Markup {
-    html! {
-        "There is a delivery for each event and each enabled callback that matches it. Ask for less, or look at the "
-        a href={ (ROOT) "/events" } { "events" } " that came in."
+fn none(is_filtered: bool) -> Markup {
+    if is_filtered {
+        let all = html! { "Ask for less, or " a href={ (ROOT) "/deliveries" } { "show all" } "." };
+        return nothing("Nothing matches", all);
     }
+    let hint = html! {
+        "There is a delivery for each event and each enabled callback that matches it. Look at the "
+        a href={ (ROOT) "/events" } { "events" } " that came in."
+    };
+    nothing("No deliveries yet", hint)
 }
 
 /// The list's address, with its filter.

@@ -21,15 +21,17 @@ use super::layout::{Section, page};
 use super::parts::{address, callback_badge, nothing, time};
 use super::posted::{Fields, Posted};
 use super::said::{Asked, Said};
+use super::sure::Sure;
 use super::visitor::Visitor;
 use super::{ROOT, known};
 use crate::registration::{CHANGED, account_of, put};
 use crate::state::Console;
 
 const PATH: &str = "/event-notification";
+const OFF_PATH: &str = "/event-notification/off";
 
 pub(super) fn router() -> Router<Console> {
-    Router::new().route(PATH, get(show).post(save))
+    Router::new().route(PATH, get(show).post(save)).route(OFF_PATH, get(switching_off))
 }
 
 async fn show(
@@ -47,6 +49,32 @@ async fn show(
     let registered = registered(&console, &account).await?;
     let fields = form::of(registered.as_ref());
     Ok(account_page(&visitor, &account, registered.as_ref(), &fields, &Mistakes::default()))
+}
+
+/// Asks whether notifications are to be switched off, which [`save`] does.
+async fn switching_off(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Asked(mut query): Asked,
+) -> Result<Markup, Problem> {
+    let named = query.take::<Account>("account")?;
+    query.end()?;
+    let account = own_account(&visitor, named)?.ok_or_else(unknown)?;
+    let registered = registered(&console, &account).await?.ok_or_else(unknown)?;
+    let asked = Sure {
+        title: "Switch notifications off?",
+        said: html! {
+            p {
+                "No Conga Sign notification of account " strong { (account) } " is sent to "
+                code { (registered.url.as_str()) } " any more, and what is on its way there is cancelled. The settings stay."
+            }
+        },
+        action: &format!("{ROOT}{PATH}"),
+        carried: &[("account", account.as_str()), (OFF, "yes")],
+        label: "Switch them off",
+        back: (&address_of(&account), "Event Notification"),
+    };
+    Ok(asked.page(&visitor, Section::EventNotification))
 }
 
 async fn save(
@@ -114,6 +142,11 @@ async fn registrations(console: &Console, visitor: &Visitor) -> Result<Vec<Callb
 
 fn address_of(account: &Account) -> String {
     address(PATH, &[("account", account.as_str())])
+}
+
+/// Where switching an account's notifications off is asked for.
+fn off_address(account: &Account) -> String {
+    address(OFF_PATH, &[("account", account.as_str())])
 }
 
 /// For administrators: whose registration is it to be?

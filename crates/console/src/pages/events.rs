@@ -1,25 +1,27 @@
 //! Events: looked for, and one with where it went.
 
 mod one;
+mod replaying;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::Problem;
-use ringback_core::{Account, Event, EventId, Variables};
+use ringback_core::{Account, Event, EventId, EventName, Variables};
 use ringback_store::{Cursor, EventSearch, EventsFound, VariableIs};
 use serde_json::value::RawValue;
 
 use super::ROOT;
-use super::filters::{Filter, account_field, shortened, text_field, time_fields};
+use super::filters::{Filter, account_field, hinted_field, shortened, text_field, time_fields};
 use super::layout::{Section, page};
 use super::parts::{self, ROWS, nothing, number, pager, text_of, time};
 use super::said::Asked;
 use super::visitor::Visitor;
 use crate::Console;
 
+const NAME_HINT: &str = "Upper and lower case count. COMMENT_* finds all that begin so.";
 /// How many variables of an event a row shows, and how much of each.
 const VARIABLES_SHOWN: usize = 3;
 const VARIABLE_LEN_SHOWN: usize = 40;
@@ -28,8 +30,8 @@ pub(super) fn router() -> Router<Console> {
     Router::new()
         .route("/events", get(list))
         .route("/events/{id}", get(one::show))
-        .route("/events/{id}/replay", post(one::replay))
-        .route("/events/{id}/cancel", post(one::cancel))
+        .route("/events/{id}/replay", get(replaying::show).post(one::replay))
+        .route("/events/{id}/cancel", get(one::cancelling).post(one::cancel))
 }
 
 async fn list(
@@ -39,15 +41,17 @@ async fn list(
 ) -> Result<Response, Problem> {
     let mut filter = Filter::of(query);
     let account = filter.take::<Account>("account")?;
-    let account = visitor.caller.account_for(account)?;
+    let account = visitor.account_for(account)?;
     let id = filter.take::<EventId>("id")?;
     let mut search = EventSearch {
         account,
-        name: filter.take("name")?,
+        name: None,
+        name_begins: None,
         variable: None,
         since: filter.moment("since")?,
         until: filter.moment("until")?,
     };
+    (search.name, search.name_begins) = name(&mut filter)?;
     search.variable = variable(&mut filter)?;
     let after = filter.take_exact::<Cursor>("cursor")?;
     filter.end()?;
@@ -57,6 +61,7 @@ async fn list(
         }
         filter.refuse("id", "There is no event with this id.");
     }
+    let is_filtered = address(&filter, &search) != format!("{ROOT}/events");
     let found = match filter.is_right() {
         true => console.store.search_events(&search, ROWS, after.as_ref()).await?,
         false => EventsFound { events: Vec::new(), next: None, looked_back_to: None },
@@ -65,11 +70,29 @@ async fn list(
         div.head { h1 { "Events" } }
         (form(&console, &visitor, (&filter, &search)).await)
         @if filter.is_right() {
-            (list_of(&visitor, &found))
+            div #events data-live[after.is_none()] { (list_of(&visitor, &found, is_filtered)) }
             (further(&address(&filter, &search), after.is_none(), &found))
         }
     };
     Ok(page(&visitor, Section::Events, "Events", body).into_response())
+}
+
+/// A name, or the beginning of some with `*` after it.
+fn name(filter: &mut Filter) -> Result<(Option<EventName>, Option<EventName>), Problem> {
+    let Some(text) = filter.take::<String>("name")? else { return Ok((None, None)) };
+    let (text, is_beginning) = match text.strip_suffix('*') {
+        Some("") => return Ok((None, None)),
+        Some(beginning) => (beginning, true),
+        None => (&*text, false),
+    };
+    match text.parse() {
+        Ok(name) if is_beginning => Ok((None, Some(name))),
+        Ok(name) => Ok((Some(name), None)),
+        Err(error) => {
+            filter.refuse("name", format!("{error}"));
+            Ok((None, None))
+        }
+    }
 }
 
 /// A variable and what it is to be. One says nothing without the other.
@@ -93,7 +116,7 @@ async fn form(
     let types = console.reference.types().await;
     html! {
         form.filters method="get" action={ (ROOT) "/events" } {
-            (text_field(filter, "Name", "name", Some("names")))
+            (hinted_field(filter, "Name", "name", (Some("names"), NAME_HINT)))
             datalist #names {
                 @for (kind, _) in types.catalog().iter() { option value=(kind.name) {} }
             }
@@ -110,15 +133,23 @@ async fn form(
     }
 }
 
-fn list_of(visitor: &Visitor, found: &EventsFound) -> Markup {
+fn list_of(visitor: &Visitor, found: &EventsFound, is_filtered: bool) -> Markup {
     if found.events.is_empty() {
-        let hint = match found.looked_back_to {
-            Some(_) => html! { "There may be some further back." },
-            None => {
-                html! { "Ask for less, or see how to send one in the " a href={ (ROOT) "/reference" } { "reference" } "." }
-            }
+        let (what, hint) = match found.looked_back_to {
+            Some(_) => ("Nothing matches so far", html! { "There may be some further back." }),
+            None if is_filtered => (
+                "Nothing matches",
+                html! { "Search for less, or " a href={ (ROOT) "/events" } { "show all" } "." },
+            ),
+            None => (
+                "No events yet",
+                html! {
+                    "An event is sent to " code { "POST /v1/events" } ". See its types and their variables in the "
+                    a href={ (ROOT) "/reference" } { "reference" } "."
+                },
+            ),
         };
-        return html! { div.card.bare-list { (nothing("No events here", hint)) } };
+        return html! { div.card.bare-list { (nothing(what, hint)) } };
     }
     html! {
         div.card.bare-list {

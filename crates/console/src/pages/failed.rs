@@ -39,18 +39,23 @@ async fn list(
     Asked(query): Asked,
 ) -> Result<Markup, Problem> {
     let mut filter = Filter::of(query);
-    let wanted = wanted(&visitor, &mut filter)?;
+    let wanted = wanted(&console, &visitor, &mut filter).await?;
     let after = filter.take_exact::<Cursor>("cursor")?;
     filter.end()?;
     shown(&console, &visitor, (&filter, &wanted, after.as_ref()), None).await
 }
 
 /// What a filter asks for: of what failed for good.
-fn wanted(visitor: &Visitor, filter: &mut Filter) -> Result<DeliveryQuery, Problem> {
+async fn wanted(
+    console: &Console,
+    visitor: &Visitor,
+    filter: &mut Filter,
+) -> Result<DeliveryQuery, Problem> {
+    let known = callbacks(console).await?;
     let account = filter.take::<Account>("account")?;
     Ok(DeliveryQuery {
-        account: visitor.caller.account_for(account)?,
-        callback: filter.take("callback")?,
+        account: visitor.account_for(account)?,
+        callback: filter.take_callback(&known, &visitor.caller)?,
         event: None,
         status: Some(given_up(filter)?),
         since: filter.moment("since")?,
@@ -64,7 +69,7 @@ fn given_up(filter: &mut Filter) -> Result<StatusFilter, Problem> {
         None => Ok(StatusFilter::Exhausted),
         Some(Status(status @ (StatusFilter::Exhausted | StatusFilter::Cancelled))) => Ok(status),
         Some(Status(StatusFilter::Pending | StatusFilter::Delivered)) => {
-            filter.refuse("status", "exhausted or cancelled");
+            filter.refuse("status", "Exhausted or cancelled.");
             Ok(StatusFilter::Exhausted)
         }
     }
@@ -89,11 +94,20 @@ async fn shown(
         false => (Page { items: Vec::new(), next: None }, 0),
     };
     let known = callbacks(console).await?;
+    // An account's visitor sees no other: that is no filter.
+    let is_of_some = wanted.callback.is_some() || !filter.text("account").is_empty();
+    let is_filtered = is_of_some || wanted.since.is_some() || wanted.until.is_some();
     let body = html! {
         div.head {
             h1 { "Failed" }
             div.actions { a.button href={ (ROOT) "/replays" } { "Replays" } }
-            p.lead { "Deliveries that were given up: their retries are spent, or their endpoint is gone." }
+            p.lead {
+                @if is_cancelled(wanted) {
+                    "Deliveries that were cancelled: by hand, or because their callback was disabled or deleted."
+                } @else {
+                    "Deliveries that were given up: their retries are spent, or their endpoint is gone."
+                }
+            }
         }
         @if let Some(refused) = refused { div.banner.bad role="alert" { p { (refused) } } }
         form.filters method="get" action={ (ROOT) "/failed" } {
@@ -106,23 +120,27 @@ async fn shown(
                 a.button href={ (ROOT) "/failed" } { "Show all" }
             }
         }
-        @if found.items.is_empty() && filter.is_right() {
-            div.card.bare-list {
-                @if is_cancelled(wanted) {
-                    (nothing("Nothing was cancelled here", html! { "What is cancelled shows here, to be sent again." }))
-                } @else {
-                    (nothing("Nothing failed here", html! { "What is given up shows here, to be sent again." }))
+        div #failed data-live[after.is_none()] {
+            @if found.items.is_empty() && filter.is_right() {
+                div.card.bare-list {
+                    @if is_filtered {
+                        (nothing("Nothing matches", html! { "Ask for less, or " a href={ (ROOT) "/failed" } { "show all" } "." }))
+                    } @else if is_cancelled(wanted) {
+                        (nothing("Nothing was cancelled here", html! { "What is cancelled shows here, to be sent again." }))
+                    } @else {
+                        (nothing("Nothing failed here", html! { "What is given up shows here, to be sent again." }))
+                    }
                 }
             }
-        }
-        @if !found.items.is_empty() {
-            div.head {
-                p { strong { (counted(count)) (if is_cancelled(wanted) { " cancelled" } else { " failed" }) } }
-                a.button data-dialog href=(address("/failed/replay", wanted)) {
-                    "Replay all " (counted(count)) " that match this filter"
+            @if !found.items.is_empty() {
+                div.head {
+                    p { strong { (counted(count)) (if is_cancelled(wanted) { " cancelled" } else { " failed" }) } }
+                    a.button data-dialog href=(address("/failed/replay", wanted)) {
+                        "Replay all " (counted(count)) " that match this filter"
+                    }
                 }
+                (selection(visitor, &known, (wanted, &found.items)))
             }
-            (selection(visitor, &known, (wanted, &found.items)))
         }
         (pager(&address("/failed", wanted), after.is_none(), found.next.as_ref()))
     };

@@ -2,11 +2,12 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use maud::{Markup, html};
 use ringback_api::{Caller, Problem, Query};
 use ringback_core::timestamp::InvalidTimestamp;
-use ringback_core::{CallbackId, Timestamp};
+use ringback_core::{Callback, CallbackId, Timestamp};
 
 use super::inputs::{Ties, field};
 use super::known::Callbacks;
@@ -49,6 +50,40 @@ impl Filter {
         };
         self.typed.push(Typed { name, text, wrong });
         Ok(value)
+    }
+
+    /// A callback of [`callback_field`]: by its id, or by a part of the name or URL of one of the caller's.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice.
+    pub(super) fn take_callback(
+        &mut self,
+        callbacks: &Callbacks,
+        caller: &Caller,
+    ) -> Result<Option<CallbackId>, Problem> {
+        /// As many are named as somebody may want to read.
+        const NAMED_MAX: usize = 5;
+        const NAME: &str = "callback";
+        let Some(text) = self.take::<String>(NAME)? else { return Ok(None) };
+        if let Ok(id) = text.parse() {
+            return Ok(Some(id));
+        }
+        let part = text.to_lowercase();
+        let has = |text: &str| text.to_lowercase().contains(&part);
+        let matches = |it: &&Arc<Callback>| has(&it.description) || has(it.url.as_str());
+        let mut found: Vec<_> = callbacks.of(caller).filter(matches).collect();
+        found.sort_by_cached_key(|callback| name_of(callback).to_lowercase());
+        let named = found.iter().take(NAMED_MAX);
+        let named: Vec<_> =
+            named.map(|it| format!("“{}” ({})", shortened(name_of(it), 60), it.id)).collect();
+        let named = named.join(", ");
+        match found.len() {
+            0 => self.refuse(NAME, "No callback has this in its name or URL, or as its id."),
+            1 => return Ok(Some(found[0].id)),
+            2..=NAMED_MAX => self.refuse(NAME, format!("Several callbacks match: {named}.")),
+            more => self.refuse(NAME, format!("{more} callbacks match, among them {named}.")),
+        }
+        Ok(None)
     }
 
     /// A moment of [`time_fields`].
@@ -96,8 +131,12 @@ impl Filter {
     }
 
     fn ties(&self, name: &str) -> Ties<'_> {
+        self.hinted_ties(name, "")
+    }
+
+    fn hinted_ties(&self, name: &str, hint: &str) -> Ties<'_> {
         let typed = self.typed.iter().find(|typed| typed.name == name);
-        Ties::of(name.to_owned(), typed.and_then(|typed| typed.wrong.as_deref()), "")
+        Ties::of(name.to_owned(), typed.and_then(|typed| typed.wrong.as_deref()), hint)
     }
 }
 
@@ -108,7 +147,17 @@ pub(super) fn text_field(
     name: &'static str,
     list: Option<&str>,
 ) -> Markup {
-    field(&filter.ties(name), label, "", |ties| {
+    hinted_field(filter, label, name, (list, ""))
+}
+
+/// The same, with a hint of what it takes.
+pub(super) fn hinted_field(
+    filter: &Filter,
+    label: &str,
+    name: &'static str,
+    (list, hint): (Option<&str>, &str),
+) -> Markup {
+    field(&filter.hinted_ties(name, hint), label, hint, |ties| {
         html! {
             input id=(ties.id) type="text" name=(name) value=(filter.text(name)) list=[list] autocomplete="off"
                 spellcheck="false" aria-invalid=[ties.invalid()] aria-describedby=[ties.described_by()];
@@ -143,10 +192,15 @@ pub(super) fn account_field(filter: &Filter, visitor: &Visitor) -> Markup {
     }
 }
 
-/// A field for one of the caller's callbacks, `callback`: to choose from, or for its id where there are very many.
+/// A field for one of the caller's callbacks, `callback`: to choose from, or to type into where there are very many.
 pub(super) fn callback_field(filter: &Filter, callbacks: &Callbacks, caller: &Caller) -> Markup {
     if callbacks.of(caller).nth(CHOICES_MAX).is_some() {
-        return text_field(filter, "Callback’s id", "callback", None);
+        return hinted_field(
+            filter,
+            "Callback",
+            "callback",
+            (None, "Part of its name or URL, or its id"),
+        );
     }
     let choice = |id: CallbackId, name: &str| (id.to_string(), shortened(name, 60));
     let mut choices: Vec<_> =

@@ -37,7 +37,7 @@ pub(super) struct Ties<'a> {
     /// The control's.
     pub(super) id: String,
     described_by: Option<String>,
-    wrong: Option<&'a str>,
+    wrong: Vec<&'a str>,
 }
 
 impl Mistakes {
@@ -69,9 +69,8 @@ impl Mistakes {
         format!("f-{}", name.replace(['/', '_'], "-"))
     }
 
-    fn at(&self, name: &str) -> Option<&str> {
-        let mistake = self.0.iter().find(|mistake| mistake.field == name)?;
-        Some(&mistake.detail)
+    fn at(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |mistake| mistake.field == name).map(|mistake| &*mistake.detail)
     }
 }
 
@@ -84,6 +83,8 @@ impl Inputs<'_> {
                 div.banner.bad role="alert" {
                     p { strong {
                         @match mistakes.len() {
+                            // Of the whole form: what was typed is well as it is.
+                            _ if mistakes.iter().all(|mistake| mistake.field.is_empty()) => "This was not saved.",
                             1 => "This was not saved: one thing needs a change.",
                             _ => "This was not saved: some things need a change.",
                         }
@@ -184,7 +185,7 @@ impl Inputs<'_> {
 
     /// What is wrong with a group of boxes, where there is no one control to tie it to.
     pub(super) fn wrong(&self, name: &str) -> Markup {
-        html! { @if let Some(wrong) = self.mistakes.at(name) { p.error { (sentence(wrong)) } } }
+        html! { @for wrong in self.mistakes.at(name) { p.error { (sentence(wrong)) } } }
     }
 
     fn field(&self, name: &str, hint: &str, control: impl FnOnce(&Ties<'_>) -> Markup) -> Markup {
@@ -214,8 +215,9 @@ pub(super) fn field(
 
 impl<'a> Ties<'a> {
     /// Those of the control with this id.
-    pub(super) fn of(id: String, wrong: Option<&'a str>, hint: &str) -> Self {
-        let parts = [("error", wrong.is_some()), ("hint", !hint.is_empty())];
+    pub(super) fn of(id: String, wrong: impl IntoIterator<Item = &'a str>, hint: &str) -> Self {
+        let wrong: Vec<_> = wrong.into_iter().collect();
+        let parts = [("error", !wrong.is_empty()), ("hint", !hint.is_empty())];
         let parts = parts.iter().filter(|(_, is_there)| *is_there);
         let described_by: Vec<_> = parts.map(|(part, _)| format!("{id}-{part}")).collect();
         let described_by = (!described_by.is_empty()).then(|| described_by.join(" "));
@@ -226,7 +228,7 @@ impl<'a> Ties<'a> {
 impl Ties<'_> {
     /// `aria-invalid` of the control.
     pub(super) fn invalid(&self) -> Option<&'static str> {
-        self.wrong.map(|_| "true")
+        (!self.wrong.is_empty()).then_some("true")
     }
 
     /// `aria-describedby` of the control.
@@ -236,7 +238,10 @@ impl Ties<'_> {
 
     fn said(&self, hint: &str) -> Markup {
         html! {
-            @if let Some(wrong) = self.wrong { p.error id={ (self.id) "-error" } { (sentence(wrong)) } }
+            @if !self.wrong.is_empty() {
+                @let sentences: Vec<_> = self.wrong.iter().map(|wrong| sentence(wrong)).collect();
+                p.error id={ (self.id) "-error" } { (sentences.join(" ")) }
+            }
             @if !hint.is_empty() { p.hint id={ (self.id) "-hint" } { (hint) } }
         }
     }

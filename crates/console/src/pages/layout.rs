@@ -80,6 +80,15 @@ impl Section {
 
 /// A page of the console.
 pub(super) fn page(visitor: &Visitor, section: Section, title: &str, body: Markup) -> Markup {
+    framed(visitor, Some(section), title, body)
+}
+
+/// A page of the console that is in none of its parts.
+pub(super) fn apart(visitor: &Visitor, title: &str, body: Markup) -> Markup {
+    framed(visitor, None, title, body)
+}
+
+fn framed(visitor: &Visitor, section: Option<Section>, title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -132,7 +141,7 @@ fn brand() -> Markup {
 }
 
 /// On a narrow screen the navigation is opened by a button, without script.
-fn bar(visitor: &Visitor, section: Section) -> Markup {
+fn bar(visitor: &Visitor, section: Option<Section>) -> Markup {
     html! {
         header.bar {
             (brand())
@@ -142,7 +151,7 @@ fn bar(visitor: &Visitor, section: Section) -> Markup {
                     ul {
                         @for other in Section::ALL.into_iter().filter(|other| other.is_for(visitor)) {
                             li {
-                                a href={ (ROOT) (other.path()) } aria-current=[(other == section).then_some("page")] {
+                                a href={ (ROOT) (other.path()) } aria-current=[(Some(other) == section).then_some("page")] {
                                     (other.name())
                                 }
                             }

@@ -39,6 +39,7 @@ async fn show(
     let account = filter.take::<Account>("account")?;
     let asked = PageQuery { limit: ROWS, after: filter.take_exact("cursor")? };
     filter.end()?;
+    let account = visitor.account_for(account)?;
     let found = sink::found(&console, &visitor.caller, account, &asked).await?;
     let (requests, next) = match filter.is_right() {
         true => (found.items, found.next),

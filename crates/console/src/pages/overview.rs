@@ -37,7 +37,7 @@ async fn show(
     let span = filter.take_exact("span")?.unwrap_or_default();
     let account = filter.take::<Account>("account")?;
     filter.end()?;
-    let account = visitor.caller.account_for(account)?;
+    let account = visitor.account_for(account)?;
     let content = match (filter.is_right(), account.as_ref()) {
         (false, _) => html! {},
         (true, account) if is_first_visit(&console, &visitor, account).await? => {
@@ -174,7 +174,12 @@ fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
             }
             div.tile {
                 dt { "Exhausted, " (past.span.name()) }
-                dd { a href=(exhausted) { (number(sum.exhausted)) } small { "given up: send them again" } }
+                dd {
+                    @match sum.exhausted {
+                        0 => { a href=(exhausted) { "0" } small { "none" } }
+                        given_up => { a href=(exhausted) { (number(given_up)) } small { "given up: send them again" } }
+                    }
+                }
             }
         }
     }

@@ -54,6 +54,11 @@ impl Fields {
         self
     }
 
+    /// All of them, as one text.
+    pub(super) fn typed(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
     /// Whether a box is ticked, or a button of this name was pressed.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(n, _)| n == name)
@@ -92,7 +97,9 @@ pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
     let is_ours = match (value("sec-fetch-site"), value("origin")) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         // Browsers of before, and those over plain HTTP, say whose page it is and not how it stands to us.
-        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) == value("host"),
+        (None, Some(origin)) => {
+            origin.split_once("://").is_some_and(|(_, host)| Some(host) == value("host"))
+        }
         // No browser.
         (None, None) => true,
     };

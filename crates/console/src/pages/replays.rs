@@ -13,7 +13,9 @@ use ringback_store::{Cursor, Replay, ReplayFilter, ReplayStatus, StatusFilter};
 use super::ROOT;
 use super::known::{Callbacks, callbacks};
 use super::layout::{Section, page};
-use super::parts::{ROWS, badge, callback_link, nothing, number, pager, post_button, time};
+use super::parts::{
+    ROWS, address, badge, callback_link, nothing, number, pager, post_button, text_of, time,
+};
 use super::posted::Posted;
 use super::problem::{not_possible, sentence};
 use super::said::{Asked, Said};
@@ -132,10 +134,23 @@ async fn one(
             }
             div.card { (how_far(&replay)) }
             (facts(visitor, &known, &replay))
+            @if !is_running {
+                p { a href=(what_became(visitor, &replay.filter)) { "What became of these deliveries" } }
+            }
             @if is_running { p { a href=(address) { "Load again" } } }
         }
     };
     Ok(page(visitor, Section::Failed, "Replay", body))
+}
+
+/// The deliveries that a replay was about, as they stand now.
+fn what_became(visitor: &Visitor, filter: &ReplayFilter) -> String {
+    let account = text_of(filter.account.as_ref().filter(|_| visitor.is_administrator()));
+    let (callback, since, until) =
+        (text_of(filter.callback), text_of(filter.since), text_of(filter.until));
+    let parameters =
+        [("callback", &*callback), ("account", &account), ("since", &since), ("until", &until)];
+    address("/deliveries", &parameters)
 }
 
 fn how_far(replay: &Replay) -> Markup {

@@ -20,17 +20,32 @@ use crate::state::Console;
 const BYTES_MAX: usize = 16 * 1024;
 /// Said of somebody who has signed in, and is here again.
 const ARRIVED: &str = "arrived";
+/// Said of somebody who has signed out.
+const LEFT: &str = "left";
+/// Said of somebody whose session is not good any more.
+pub(super) const ENDED: &str = "ended";
+
+/// What the form says first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    NotKept,
+    Left,
+    Ended,
+    WrongKey,
+}
 
 /// The form.
 pub(super) async fn form(mut query: Query) -> Result<Markup, Problem> {
     let next = query.take::<String>("next")?.unwrap_or_default();
-    let arrived = query.take::<String>(ARRIVED)?.is_some();
+    let mut told = Told::Nothing;
+    for (name, says) in [(ARRIVED, Told::NotKept), (LEFT, Told::Left), (ENDED, Told::Ended)] {
+        if query.take::<String>(name)?.is_some() {
+            told = says;
+        }
+    }
     query.end()?;
-    let trouble = arrived.then_some(
-        "You did sign in, but your browser did not keep the session. Over plain HTTP it does that for this machine alone: \
-         open the console as http://localhost, or over HTTPS.",
-    );
-    Ok(page(&next, trouble))
+    Ok(page(&next, told))
 }
 
 /// Takes an API key.
@@ -45,7 +60,7 @@ pub(super) async fn with_key(
     let caller = match Arc::<Keys>::from_ref(&console).caller(&key).await {
         Ok(caller) => caller,
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
-            let page = page(next, Some("This is no API key that is known here."));
+            let page = page(next, Told::WrongKey);
             return Ok((StatusCode::UNAUTHORIZED, page).into_response());
         }
         Err(problem) => return Err(problem),
@@ -57,16 +72,17 @@ pub(super) async fn with_key(
 pub(super) async fn link(
     State(console): State<Console>,
     Path(token): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !is_token(&token) {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     }
     let hash = KeyHash::of(&Secret::new(token.as_str()));
     let Some(pass) = console.store.console_link(hash, console.clock.now()).await? else {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     };
     if Arc::<Keys>::from_ref(&console).scope_of(&pass.key).await?.is_none() {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     }
     let what = match pass.scope {
         Scope::Instance => opens(None),
@@ -92,16 +108,16 @@ pub(super) async fn with_link(
 ) -> Result<Response, Problem> {
     refuse_other_sites(&headers)?;
     if !is_token(&token) {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     }
     let hash = KeyHash::of(&Secret::new(token));
     let now = console.clock.now();
     let Some(pass) = console.store.redeem_console_link(hash, now).await? else {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     };
     // The key that made it may be gone since.
     if Arc::<Keys>::from_ref(&console).scope_of(&pass.key).await?.is_none() {
-        return Ok(used_up());
+        return used_up(&console, &headers).await;
     }
     arrive(&console, &Caller { scope: pass.scope, key: pass.key }, "").await
 }
@@ -112,7 +128,8 @@ pub(super) async fn out(
     Posted { visitor, .. }: Posted,
 ) -> Result<Response, Problem> {
     let cookie = visitor.leaves(&console).await?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{ROOT}/login"))).into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{ROOT}/login?{LEFT}=1")))
+        .into_response())
 }
 
 async fn arrive(console: &Console, caller: &Caller, next: &str) -> Result<Response, Problem> {
@@ -147,19 +164,22 @@ fn is_ours(path: &str) -> bool {
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-fn page(next: &str, trouble: Option<&str>) -> Markup {
+fn page(next: &str, told: Told) -> Markup {
+    let is_wrong = told == Told::WrongKey;
+    let described_by = if is_wrong { "key-error key-hint" } else { "key-hint" };
     let body = html! {
         div.narrow {
             h1 { "Sign in" }
-            @if let Some(trouble) = trouble {
-                div.banner.bad role="alert" { p { (trouble) } }
-            }
+            (first(told))
             form method="post" action={ (ROOT) "/login" } {
                 input type="hidden" name="next" value=(next);
                 div.field {
                     label for="key" { "API key" }
                     input #key type="password" name="key" required autocomplete="current-password" spellcheck="false"
-                        aria-describedby="key-hint";
+                        aria-describedby=(described_by) aria-invalid=[is_wrong.then_some("true")] autofocus[is_wrong];
+                    @if is_wrong {
+                        p.error #key-error role="alert" { "This is no API key that is known here." }
+                    }
                     p.hint #key-hint {
                         "An instance key opens everything, an account’s key that account. "
                         code { "ringback api-keys create" } " makes one."
@@ -172,14 +192,36 @@ fn page(next: &str, trouble: Option<&str>) -> Markup {
     layout::bare("Sign in", body)
 }
 
-fn used_up() -> Response {
+/// What is said above the form.
+fn first(told: Told) -> Markup {
+    html! {
+        @match told {
+            Told::Nothing | Told::WrongKey => {}
+            Told::Left => div.banner.good role="status" { p { "You are signed out." } },
+            Told::Ended => div.banner.busy role="status" { p { "Your session has ended." } },
+            Told::NotKept => div.banner.bad role="alert" {
+                p {
+                    "You did sign in, but your browser did not keep the session. Over plain HTTP it does that for this machine "
+                    "alone: open the console as http://localhost, or over HTTPS."
+                }
+            },
+        }
+    }
+}
+
+async fn used_up(console: &Console, headers: &HeaderMap) -> Result<Response, Problem> {
+    let visitor = Visitor::sends(console, headers).await?;
     let body = html! {
         div.narrow {
             h1 { "This link is not good any more" }
             p { "It was used, or its time is over. Ask for a new one where you got it." }
+            @if let Some(visitor) = visitor {
+                p { "You are signed in for " (opens(visitor.caller.account())) " already." }
+                p { a.button.primary href=(ROOT) { "Open the console" } }
+            }
         }
     };
-    (StatusCode::NOT_FOUND, layout::bare("Link not good any more", body)).into_response()
+    Ok((StatusCode::NOT_FOUND, layout::bare("Link not good any more", body)).into_response())
 }
 
 #[cfg(test)]

@@ -13,12 +13,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ringback_api::{Caller, Keys, Problem};
+use ringback_core::Account;
 use ringback_core::secret::Secret;
 use ringback_store::{KeyHash, Pass};
 use sha2::{Digest as _, Sha256};
 
 use super::ROOT;
 use super::said::Said;
+use super::signing_in::ENDED;
 use crate::state::{Console, random};
 
 /// `__Host-`: a browser takes it from this host alone, for all of it, and with `Secure`.
@@ -91,6 +93,14 @@ impl Visitor {
         if self.is_administrator() { Ok(()) } else { Err(Problem::not_found("page")) }
     }
 
+    /// The account whose things are shown: the one that was asked for, of those that are theirs; none: of all.
+    ///
+    /// # Errors
+    /// 404 if it is another than their own: what is somebody else's sounds like what is not there.
+    pub(super) fn account_for(&self, asked: Option<Account>) -> Result<Option<Account>, Problem> {
+        self.caller.account_for(asked).map_err(|_| Problem::not_found("account"))
+    }
+
     /// The visitor of this session, if there is one.
     async fn of(console: &Console, token: Secret) -> Result<Option<Self>, Problem> {
         let found = console.store.session(KeyHash::of(&token), console.clock.now()).await?;
@@ -129,7 +139,9 @@ impl FromRequestParts<Console> for Visitor {
             _ => ROOT.to_owned(),
         };
         let next = form_urlencoded::byte_serialize(path.as_bytes()).collect::<String>();
-        Err(Redirect::to(&format!("{ROOT}/login?next={next}")).into_response())
+        let ended =
+            if token(&parts.headers).is_some() { format!("&{ENDED}=1") } else { String::new() };
+        Err(Redirect::to(&format!("{ROOT}/login?next={next}{ended}")).into_response())
     }
 }
 

@@ -1,6 +1,7 @@
 //! An account key sees and touches its account alone.
 
-use ringback_core::delivery::DeliveryState;
+use ringback_core::delivery::{DeliveryState, WaitReason};
+use ringback_store::Store as _;
 use ringback_testkit::builders;
 use serde_json::{Value, json};
 
@@ -77,6 +78,7 @@ async fn history_of_another_account_does_not_exist() {
         ("GET", format!("/v1/events/{}", event.id)),
         ("GET", format!("/v1/deliveries/{delivery}")),
         ("POST", format!("/v1/deliveries/{delivery}/retry")),
+        ("POST", format!("/v1/deliveries/{delivery}/cancel")),
     ] {
         assert_eq!(api.call_as(&key, method, &path, None).await.status, 404, "{method} {path}");
     }
@@ -101,6 +103,27 @@ async fn account_sees_how_an_instance_callback_did_with_its_event_and_not_where(
         assert_eq!(attempt[member], json!(null), "{member}");
     }
     assert_eq!(api.call_as(&key, "POST", &format!("{path}/retry"), None).await.status, 403);
+
+    // One delivery is the callback's owner's to cancel, all of the event its own.
+    let waits = DeliveryState::Pending {
+        next_attempt_at: builders::MADE_AT,
+        waits: Some(WaitReason::Scheduled),
+    };
+    let (event, mine) = (builders::event("B"), json!({ "url": URL, "account": "acme" }));
+    let mine = api.stored(&api.made(mine).await).await;
+    let cancel = async |what: String| {
+        api.call_as(&key, "POST", &format!("/v1/{what}/cancel"), None).await.status
+    };
+    let id = api.delivery(&event, &callback, waits).await;
+    assert_eq!(cancel(format!("deliveries/{id}")).await, 403);
+    assert_eq!(api.store.delivery(id).await.expect("read").expect("there").state, waits);
+    assert_eq!(cancel(format!("events/{}", event.id)).await, 200);
+    assert_ne!(api.store.delivery(id).await.expect("read").expect("there").state, waits);
+    let own = api.delivery(&builders::event("C"), &mine, waits).await;
+    assert_eq!(cancel(format!("deliveries/{own}")).await, 200);
+    let of_deleted = api.delivery(&builders::event("D"), &mine, waits).await;
+    api.store.delete_callback(mine.id, builders::MADE_AT).await.expect("deleted");
+    assert_eq!(cancel(format!("deliveries/{of_deleted}")).await, 200);
 }
 
 #[tokio::test]

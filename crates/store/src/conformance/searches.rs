@@ -65,6 +65,12 @@ pub async fn event_is_found_by_what_a_variable_holds(harness: &mut impl Harness)
     let named = |name: &str| Some(name.parse().expect("a name"));
     let by_both = EventSearch { name: named("COMMENT_CREATED"), ..is("ID", "178") };
     assert_eq!(found(&*store, &by_both).await.len(), 2);
+    for (beginning, expected) in
+        [("COMMENT_", 2), ("COMMENT_CREATED", 2), ("comment_", 0), ("OMMENT", 0)]
+    {
+        let by_beginning = EventSearch { name_begins: named(beginning), ..is("ID", "178") };
+        assert_eq!(found(&*store, &by_beginning).await.len(), expected, "{beginning}");
+    }
     let by_another = EventSearch { name: named("COMMENT_DELETED"), ..is("ID", "178") };
     assert_eq!(found(&*store, &by_another).await, []);
     let span = EventSearch { since: Some(at(2)), until: Some(at(5)), ..is("ID", "178") };

@@ -93,6 +93,6 @@ impl TrafficStore for PostgresStore {
     ) -> Result<Vec<(CallbackId, Timestamp, Traffic)>, Error> {
         let values = Values::none().and(tally::whole_ms(step.length())).and(since.ms());
         let found = self.database.rows(sql::TRAFFIC_OF_CALLBACKS, values).await?;
-        found.iter().map(rows::traffic_of_callback).collect()
+        rows::traffic_of_callbacks(&found)
     }
 }

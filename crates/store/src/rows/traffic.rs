@@ -21,11 +21,38 @@ pub(crate) fn traffic<R: Columns>(row: &R) -> Result<(Timestamp, Traffic), Error
     Ok((row.time("at_ms")?, traffic))
 }
 
-pub(crate) fn traffic_of_callback<R: Columns>(
-    row: &R,
-) -> Result<(CallbackId, Timestamp, Traffic), Error> {
-    let (at, sums) = traffic(row)?;
-    Ok((Row::of("traffic", row).parsed("subject")?, at, sums))
+/// The steps of [`crate::sql::TRAFFIC_OF_CALLBACKS`], first one first.
+pub(crate) fn traffic_of_callbacks<R: Columns>(
+    rows: &[R],
+) -> Result<Vec<(CallbackId, Timestamp, Traffic)>, Error> {
+    let mut found = Vec::new();
+    for row in rows {
+        let row = Row::of("traffic", row);
+        let (callback, steps) = (row.parsed("subject")?, row.text("steps")?);
+        for step in steps.split(',') {
+            let (at, sums) =
+                step_of(step).ok_or_else(|| row.unreadable("steps", "it is no list of sums"))?;
+            found.push((callback, at, sums));
+        }
+    }
+    found.sort_by_key(|(_, at, _)| *at);
+    Ok(found)
+}
+
+/// A step as it stands in the text of many.
+fn step_of(text: &str) -> Option<(Timestamp, Traffic)> {
+    let mut numbers = text.split(' ');
+    let at = Timestamp::from_ms(numbers.next()?.parse().ok()?);
+    let mut number = || numbers.next()?.parse().ok();
+    let traffic = Traffic {
+        delivered: number()?,
+        exhausted: number()?,
+        succeeded: number()?,
+        failed: number()?,
+        duration: Duration::from_millis(number()?),
+        duration_max: Duration::from_millis(number()?),
+    };
+    Some((at, traffic))
 }
 
 /// The values of a row, in the order of [`crate::sql::INSERT_TRAFFIC`].

@@ -152,6 +152,6 @@ impl TrafficStore for SqliteStore {
             .bind(since.ms())
             .fetch_all(self.database.readers())
             .await?;
-        found.iter().map(rows::traffic_of_callback).collect()
+        rows::traffic_of_callbacks(&found)
     }
 }

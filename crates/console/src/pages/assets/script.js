@@ -55,6 +55,10 @@ async function openDialog(link) {
   const page = await fetchPage(link.href);
   if (!page) return location.assign(link.href);
   const dialog = document.createElement("dialog");
+  const keeps = () => !("typed" in dialog.dataset) || confirm("Throw away what you typed?");
+  dialog.addEventListener("input", () => { dialog.dataset.typed = ""; });
+  dialog.addEventListener("cancel", (event) => { if (!keeps()) event.preventDefault(); });
+  dialog.addEventListener("click", (event) => { if (event.target.closest(".close") && keeps()) dialog.close(); });
   dialog.addEventListener("close", () => {
     dialog.remove();
     // A live part may have put another one in its place.
@@ -62,8 +66,8 @@ async function openDialog(link) {
     same?.focus();
   });
   document.body.append(dialog);
-  fillDialog(dialog, page);
   dialog.showModal();
+  fillDialog(dialog, page);
 }
 function fillDialog(dialog, page) {
   const close = document.createElement("button");
@@ -71,12 +75,15 @@ function fillDialog(dialog, page) {
   close.className = "close";
   close.setAttribute("aria-label", "Close");
   close.textContent = "✕";
-  close.addEventListener("click", () => dialog.close());
   dialog.replaceChildren(...page.querySelector("main").childNodes, close);
+  delete dialog.dataset.typed;
   const title = dialog.querySelector("h1");
   if (title) { title.id = "dialog-title"; dialog.setAttribute("aria-labelledby", title.id); }
   prepare(dialog);
-  (dialog.querySelector("[aria-invalid=true], [autofocus]"))?.focus();
+  // What is wrong, or the first field; where there is none, what does no harm.
+  const fields = "[aria-invalid=true], [autofocus]";
+  const first = "input:not([type=hidden], .visually-hidden), select, textarea";
+  (dialog.querySelector(fields) ?? dialog.querySelector(first) ?? dialog.querySelector(".actions a.button") ?? close).focus();
 }
 async function sendFromDialog(dialog, form, button) {
   const fields = new URLSearchParams(new FormData(form, button));
@@ -183,6 +190,22 @@ function prepare(root) {
 // What single pages add: each is called with every part of a page that is shown.
 const hooks = [];
 
+// On a narrow screen a long filter is folded, unless something stands in it.
+hooks.push((root) => {
+  if (!matchMedia("(max-width: 47.99rem)").matches) return;
+  for (const form of root.querySelectorAll("form.filters")) {
+    const fields = [...form.querySelectorAll(".field input, .field select")];
+    if (fields.length < 3 || form.closest("details")) continue;
+    const fold = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = "Filter";
+    fold.className = "card";
+    fold.open = fields.some((field) => field.value !== "");
+    form.replaceWith(fold);
+    fold.append(summary, form);
+  }
+});
+
 // A form with data-preview shows what would come of it, anew after each change.
 hooks.push((root) => {
   for (const form of root.querySelectorAll("form[data-preview]:not([data-watched])")) {
@@ -243,16 +266,21 @@ document.addEventListener("submit", async (event) => {
   if (form.getAttribute("method")?.toLowerCase() !== "post") return;
   if ("sent" in form.dataset) return event.preventDefault();
   form.dataset.sent = "";
+  event.submitter?.setAttribute("aria-busy", "true");
   const dialog = form.closest("dialog");
   if (!dialog) return;
   event.preventDefault();
   await sendFromDialog(dialog, form, event.submitter);
-  delete form.dataset.sent;
+  beFree(form);
 });
 // The page may come back from the browser's memory.
 addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const form of document.querySelectorAll("form[data-sent]")) beFree(form);
 });
+function beFree(form) {
+  delete form.dataset.sent;
+  form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
+}
 
 prepare(document);
 live();

@@ -10,17 +10,21 @@ use ringback_core::callback::CallbackState;
 use ringback_core::{Callback, CallbackId};
 use ringback_store::{DeliveryQuery, StatusFilter};
 
-use super::{address_of, crumb, section_of};
+use super::{address_of, section_of};
 use crate::callbacks::{delete, own, update};
 use crate::pages::ROOT;
-use crate::pages::layout::{Section, page};
-use crate::pages::parts::{COUNTED_MAX, counted, name_of, post_button, token};
-use crate::pages::posted::Posted;
-use crate::pages::said::{Asked, Said};
+use crate::pages::layout::Section;
+use crate::pages::parts::{COUNTED_MAX, counted, name_of, token};
+use crate::pages::posted::{Fields, Posted};
+use crate::pages::said::Said;
+use crate::pages::sure::Sure;
 use crate::pages::visitor::Visitor;
 use crate::pausing::{keep, let_go};
 use crate::state::Console;
 use crate::wire::callback::CallbackSettings;
+
+/// The field that holds the address of the list that somebody came from.
+const BACK: &str = "back";
 
 pub(super) fn router() -> Router<Console> {
     Router::new()
@@ -40,7 +44,7 @@ pub(in crate::pages) fn actions(visitor: &Visitor, callback: &Callback) -> Marku
             @if callback.state.is_enabled() {
                 a.button href={ (address) "/test" } data-dialog { "Send a test event" }
             }
-            (switch(visitor, callback, "", ""))
+            (switch(visitor, callback, None))
             @if callback.state.is_enabled() {
                 a.button href={ (address) "/disable" } data-dialog { "Disable" }
             }
@@ -51,7 +55,7 @@ pub(in crate::pages) fn actions(visitor: &Visitor, callback: &Callback) -> Marku
 }
 
 /// The buttons of a row in a list, which lead back to it.
-pub(super) fn row_actions(visitor: &Visitor, callback: &Callback) -> Markup {
+pub(super) fn row_actions(visitor: &Visitor, callback: &Callback, list: &str) -> Markup {
     let address = address_of(callback);
     let whose = name_of(callback);
     html! {
@@ -60,60 +64,61 @@ pub(super) fn row_actions(visitor: &Visitor, callback: &Callback) -> Markup {
             @if callback.state.is_enabled() {
                 a.button.small href={ (address) "/test" } data-dialog aria-label={ "Test " (whose) } { "Test" }
             }
-            (switch(visitor, callback, "?to=list", "small"))
+            (switch(visitor, callback, Some(list)))
         }
     }
 }
 
-/// What changes how it stands and harms nothing.
-fn switch(visitor: &Visitor, callback: &Callback, query: &str, class: &str) -> Markup {
+/// What changes how it stands and harms nothing. `list` is the one that it stands in, as somebody has it before them.
+fn switch(visitor: &Visitor, callback: &Callback, list: Option<&str>) -> Markup {
     let (verb, label) = match callback.state {
         CallbackState::Enabled => ("pause", "Pause"),
         CallbackState::Paused => ("resume", "Resume"),
         CallbackState::Disabled(_) => ("enable", "Enable"),
     };
-    let action = format!("{}/{verb}{query}", address_of(callback));
-    post_button(visitor, &action, label, class)
+    html! {
+        form.inline method="post" action={ (address_of(callback)) "/" (verb) } {
+            (token(visitor))
+            @if let Some(list) = list { input type="hidden" name=(BACK) value=(list); }
+            button class=[list.map(|_| "small")] type="submit" { (label) }
+        }
+    }
 }
 
 async fn enable(
     State(console): State<Console>,
     PathId(id): PathId<CallbackId>,
-    asked: Asked,
-    Posted { visitor, .. }: Posted,
+    Posted { visitor, fields }: Posted,
 ) -> Result<Redirect, Problem> {
     let callback = switched(&console, &visitor, id, Switch::On).await?;
-    back(&callback, asked, Said::CallbackEnabled)
+    Ok(back(&callback, &fields, Said::CallbackEnabled))
 }
 
 async fn disable(
     State(console): State<Console>,
     PathId(id): PathId<CallbackId>,
-    asked: Asked,
-    Posted { visitor, .. }: Posted,
+    Posted { visitor, fields }: Posted,
 ) -> Result<Redirect, Problem> {
     let callback = switched(&console, &visitor, id, Switch::Off).await?;
-    back(&callback, asked, Said::CallbackDisabled)
+    Ok(back(&callback, &fields, Said::CallbackDisabled))
 }
 
 async fn pause(
     State(console): State<Console>,
     PathId(id): PathId<CallbackId>,
-    asked: Asked,
-    Posted { visitor, .. }: Posted,
+    Posted { visitor, fields }: Posted,
 ) -> Result<Redirect, Problem> {
     let callback = keep(&console, &visitor.caller, id).await?;
-    back(&callback, asked, Said::CallbackPaused)
+    Ok(back(&callback, &fields, Said::CallbackPaused))
 }
 
 async fn resume(
     State(console): State<Console>,
     PathId(id): PathId<CallbackId>,
-    asked: Asked,
-    Posted { visitor, .. }: Posted,
+    Posted { visitor, fields }: Posted,
 ) -> Result<Redirect, Problem> {
     let callback = let_go(&console, &visitor.caller, id).await?;
-    back(&callback, asked, Said::CallbackResumed)
+    Ok(back(&callback, &fields, Said::CallbackResumed))
 }
 
 async fn remove(
@@ -146,10 +151,15 @@ async fn switched(
 }
 
 /// To the callback's page, or to the list that somebody came from.
-fn back(callback: &Callback, Asked(mut query): Asked, said: Said) -> Result<Redirect, Problem> {
-    let is_from_list = query.take::<String>("to")?.is_some();
-    query.end()?;
-    Ok(said.at(&if is_from_list { list_of(callback) } else { address_of(callback) }))
+fn back(callback: &Callback, fields: &Fields, said: Said) -> Redirect {
+    let list = list_of(callback);
+    let Some(rest) = fields.text(BACK).strip_prefix(&list) else {
+        return said.at(&address_of(callback));
+    };
+    // Written anew: whatever it holds, it leads nowhere but to this list.
+    let pairs = form_urlencoded::parse(rest.trim_start_matches('?').as_bytes());
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    said.at(&if query.is_empty() { list } else { format!("{list}?{query}") })
 }
 
 fn list_of(callback: &Callback) -> String {
@@ -209,19 +219,17 @@ fn sure(
     (label, verb): (&str, &str),
     said: &Markup,
 ) -> Markup {
-    let title = format!("{label} this callback?");
-    let body = html! {
-        (crumb(callback))
-        div.head { h1 { (title) } }
-        p { strong { (name_of(callback)) } " sends to " code { (callback.url.as_str()) } "." }
-        (said)
-        form method="post" action={ (address_of(callback)) "/" (verb) } {
-            (token(visitor))
-            div.actions {
-                button.danger type="submit" { (label) " it" }
-                a.button href=(address_of(callback)) { "Leave it" }
-            }
-        }
+    let address = address_of(callback);
+    let asked = Sure {
+        title: &format!("{label} this callback?"),
+        said: html! {
+            p { strong { (name_of(callback)) } " sends to " code { (callback.url.as_str()) } "." }
+            (said)
+        },
+        action: &format!("{address}/{verb}"),
+        carried: &[],
+        label: &format!("{label} it"),
+        back: (&address, name_of(callback)),
     };
-    page(visitor, section_of(callback), &title, body)
+    asked.page(visitor, section_of(callback))
 }

@@ -52,7 +52,7 @@ pub(super) fn label_of(name: &str) -> &'static str {
         "method" => "Method",
         "format" => "Format",
         "account" => "Account",
-        "authorization/type" => "Authorization",
+        "authorization/type" => "Kind",
         "authorization/username" => "User name",
         "authorization/password" => "Password",
         "authorization/token" => "Token",
@@ -61,7 +61,7 @@ pub(super) fn label_of(name: &str) -> &'static str {
         "headers" => "Headers",
         "enabled" => "Enabled",
         "paused" => "Paused",
-        "events" => "Events",
+        "events" => "Other events",
         "retry/enabled" => "Retry what fails",
         "retry/delay_seconds" => "Seconds before a retry",
         "retry/max_retries" => "Retries at the most",
@@ -115,21 +115,40 @@ pub(super) fn of(settings: &CallbackSettings, catalog: &Catalog) -> Fields {
     fields.into_iter().collect()
 }
 
-/// The settings that these fields stand for, but for the account. Of a secret that is left empty the stored one is kept.
-///
-/// # Errors
-/// What settings have no room for.
+/// What people call the fields in which these settings differ, as far as they are shown.
+pub(super) fn different(one: &CallbackSettings, other: &CallbackSettings) -> Vec<&'static str> {
+    let fields = [one, other].map(|settings| of(settings, &Catalog::with([])));
+    let [one, other] = &fields;
+    let differs = |name: &&str| !one.all(name).eq(other.all(name));
+    let mut labels = Vec::new();
+    for name in TEXTS.into_iter().chain(CIRCUIT).chain(BOXES).chain(["headers", WHICH, "events"]) {
+        let label = match name {
+            WHICH | "events" => "Events",
+            "authorization/type" => "Authorization",
+            "account" => continue,
+            name => label_of(name),
+        };
+        if differs(&name) && !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
+/// The settings that these fields stand for, but for the account, and what they have no room for. Of a secret that is left
+/// empty the stored one is kept.
 pub(super) fn settings(
     fields: &Fields,
     stored: Option<&Callback>,
-) -> Result<CallbackSettings, Vec<FieldError>> {
+) -> (CallbackSettings, Vec<FieldError>) {
+    let (headers, mut wrong) = headers(fields);
     let text = |name: &str| fields.text(name).trim();
     let mut json = json!({
         "description": text("description"),
         "url": text("url"),
         "enabled": fields.has("enabled"),
         "authorization": authorization(fields, stored),
-        "headers": headers(fields)?,
+        "headers": headers,
         "events": events(fields),
         "retry": retry(fields),
         "circuit": { "enabled": fields.has("circuit/enabled") },
@@ -142,7 +161,10 @@ pub(super) fn settings(
     put(members, "timeout_ms", whole(text("timeout_ms")), text("timeout_ms"));
     put(members, "max_in_flight", whole(text("max_in_flight")), text("max_in_flight"));
     let (per_second, burst) = (text("rate_limit/per_second"), text("rate_limit/burst"));
-    if !per_second.is_empty() || !burst.is_empty() {
+    if per_second.is_empty() && !burst.is_empty() {
+        let detail = "say how many requests a second, or leave the burst empty too";
+        wrong.push(FieldError::new("/rate_limit/per_second", detail));
+    } else if !per_second.is_empty() {
         let mut limit = Map::new();
         limit.insert("per_second".to_owned(), whole(per_second));
         put(&mut limit, "burst", whole(burst), burst);
@@ -152,7 +174,7 @@ pub(super) fn settings(
     let (failures, seconds) = (text("circuit/failures"), text("circuit/open_seconds"));
     put(circuit, "failures", whole(failures), failures);
     put(circuit, "open_seconds", number(seconds), seconds);
-    Ok(serde_json::from_value(json).expect("each member is of its type"))
+    (serde_json::from_value(json).expect("each member is of its type"), wrong)
 }
 
 /// What is wrong, at the fields of the form. `patterns` are the events that were chosen.
@@ -187,22 +209,23 @@ pub(super) fn events(fields: &Fields) -> Vec<String> {
 
 /// Name and value of each line.
 pub(super) fn header_lines(fields: &Fields) -> impl Iterator<Item = (&str, &str)> {
-    let lines = fields.text("headers").lines().filter(|line| !line.trim().is_empty());
-    // What has no colon is a name that can't be taken, or one without a value.
-    lines
-        .map(|line| line.split_once(':').unwrap_or((line, "")))
-        .map(|(name, value)| (name.trim(), value.trim()))
+    let pairs = fields.text("headers").lines().filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
 }
 
-fn headers(fields: &Fields) -> Result<Value, Vec<FieldError>> {
-    let mut headers = Map::new();
+/// The headers of the lines that are some, and what is wrong with the others.
+fn headers(fields: &Fields) -> (Value, Vec<FieldError>) {
+    let (mut headers, mut wrong) = (Map::new(), Vec::new());
+    if fields.text("headers").lines().any(|line| !line.trim().is_empty() && !line.contains(':')) {
+        wrong.push(FieldError::new("/headers", "write each header as Name: value"));
+    }
     for (name, value) in header_lines(fields) {
         if headers.insert(name.to_owned(), value.into()).is_some() {
             let detail = format!("“{name}” stands there twice");
-            return Err(vec![FieldError::new("/headers", detail)]);
+            wrong.push(FieldError::new("/headers", detail));
         }
     }
-    Ok(headers.into())
+    (headers.into(), wrong)
 }
 
 /// The members of the chosen type alone: the fields of the others are out of sight.
@@ -285,7 +308,8 @@ mod tests {
         let settings: CallbackSettings = serde_json::from_value(settings).expect("settings");
         let fields = of(&settings, &Catalog::with([]));
         let mut expected = serde_json::to_value(&settings).expect("serializes");
-        let typed = super::settings(&fields, None).expect("there is room for all");
+        let (typed, wrong) = super::settings(&fields, None);
+        assert_eq!(wrong, [], "there is room for all");
         let mut typed = serde_json::to_value(typed).expect("serializes");
         for json in [&mut expected, &mut typed] {
             let events = json["events"].as_array_mut().expect("an array");

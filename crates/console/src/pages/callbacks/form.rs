@@ -20,7 +20,7 @@ pub(super) const PURPOSE: &str = "for";
 
 /// What a form is for.
 pub(super) enum Purpose {
-    /// A new callback, of an account or of all.
+    /// A new callback of an account.
     Callback,
     /// A new callback of all accounts.
     Integration,
@@ -161,9 +161,13 @@ impl Form<'_> {
             (Purpose::Integration, _) => whose(None),
             (Purpose::Callback, Some(own)) => whose(Some(own.as_str())),
             (Purpose::Callback, None) => {
-                let hint = "Whose events it gets. Left empty: those of all accounts, as an integration. \
-                    This can’t be changed later.";
-                self.inputs().text("account", hint)
+                let hint = "Whose events it gets. This can’t be changed later.";
+                html! {
+                    (self.inputs().text("account", hint))
+                    p.hint {
+                        "To get those of all accounts, " a href={ (ROOT) "/integrations/new" } { "add an integration" } "."
+                    }
+                }
             }
         }
     }

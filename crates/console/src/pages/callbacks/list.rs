@@ -13,7 +13,7 @@ use self::sort::{Column, Sort};
 use super::actions::row_actions;
 use crate::pages::ROOT;
 use crate::pages::chart::sparkline;
-use crate::pages::filters::{CHOICES_MAX, Filter, choice_field, text_field};
+use crate::pages::filters::{CHOICES_MAX, Filter, choice_field, hinted_field, text_field};
 use crate::pages::known::{self, Callbacks};
 use crate::pages::layout::{Section, page as whole_page};
 use crate::pages::parts::{
@@ -62,8 +62,7 @@ pub(in crate::pages) async fn page(
     let mut filter = Filter::of(query);
     let search = filter.take::<String>("search")?.unwrap_or_default();
     let account = filter.take::<Account>("account")?;
-    let is_theirs = visitor.caller.account_for(account.clone());
-    is_theirs.map_err(|_| Problem::not_found("account"))?;
+    visitor.account_for(account.clone())?;
     let state = filter.take::<String>("state")?;
     let sort = filter.take_exact::<Sort>("sort")?;
     let number: usize = filter.take_exact("page")?.unwrap_or(1);
@@ -113,6 +112,7 @@ impl Sought {
             || has(&callback.description)
             || has(callback.url.as_str())
             || has(&callback.id.to_string())
+            || callback.events.patterns().iter().any(|pattern| has(pattern))
             || callback.account.as_ref().is_some_and(|account| has(account.as_str())))
             && (self.account.is_none() || self.account == callback.account)
             && self.state.as_deref().is_none_or(|state| state == word_of(callback.state))
@@ -182,7 +182,7 @@ impl List<'_> {
         let has_account = self.reach == Reach::Account && self.visitor.is_administrator();
         html! {
             form.filters method="get" {
-                (text_field(self.filter, "Search", "search", None))
+                (hinted_field(self.filter, "Search", "search", (None, "Name, URL, account, event or id")))
                 @if has_account && accounts.len() <= CHOICES_MAX {
                     @let accounts: Vec<_> = accounts.into_iter().map(choice).collect();
                     (choice_field(self.filter, "Account", "account", ("All accounts", &accounts)))
@@ -202,6 +202,10 @@ impl List<'_> {
     fn table(&self, rows: &[Row<'_>], page: usize) -> Markup {
         let pages = rows.len().div_ceil(ROWS).max(1);
         let page = page.clamp(1, pages);
+        let sort = self.sort.map(Sort::word).unwrap_or_default();
+        // Of the first page as it is without a number.
+        let number = if page > 1 { page.to_string() } else { String::new() };
+        let here = self.address(&sort, &number);
         let shown = &rows[(page - 1) * ROWS..rows.len().min(page * ROWS)];
         html! {
             div #callbacks data-live="30" {
@@ -217,7 +221,7 @@ impl List<'_> {
                                 (self.column("Created", Some(Column::Created)))
                                 th scope="col" { span.visually-hidden { "What can be done" } }
                             } }
-                            tbody { @for row in shown { (self.row(row)) } }
+                            tbody { @for row in shown { (self.row(row, &here)) } }
                         }
                     }
                 }
@@ -250,7 +254,7 @@ impl List<'_> {
         }
     }
 
-    fn row(&self, row: &Row<'_>) -> Markup {
+    fn row(&self, row: &Row<'_>, here: &str) -> Markup {
         let callback = row.callback;
         html! {
             tr {
@@ -267,7 +271,7 @@ impl List<'_> {
                 td data-label="State" { (callback_badge(callback.state)) }
                 td data-label="Success in 24 h" { (success(row)) }
                 td data-label="Created" { (day(callback.created_at)) }
-                td { (row_actions(self.visitor, callback)) }
+                td { (row_actions(self.visitor, callback, here)) }
             }
         }
     }

@@ -77,7 +77,7 @@ fn secret_page(
         (secret)
         h2 { "Another secret" }
         @if let Some(previous) = previous {
-            p { "It was changed a while ago: the secret before signs too until " (time(previous.until)) "." }
+            p { "It was replaced: the secret before signs too until " (time(previous.until)) "." }
         }
         p { "Take a new one if somebody may know this one. The one before can go on for a while, so that the receiver has \
             time to change over." }
@@ -153,7 +153,7 @@ fn rotation_page(
         @if let Some(previous) = previous(console, callback) {
             div.banner.busy {
                 p {
-                    strong { "It was replaced a while ago: " } "the secret before that signs too until " (time(previous.until))
+                    strong { "It was replaced already: " } "the secret before that signs too until " (time(previous.until))
                     ". Replacing it again now ends that one at once, so a receiver that still goes by it refuses every request."
                 }
             }

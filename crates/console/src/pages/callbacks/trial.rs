@@ -8,7 +8,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::{PathId, Problem};
 use ringback_core::catalog::Catalog;
-use ringback_core::delivery::{Attempt, Delivery};
+use ringback_core::delivery::{Attempt, Delivery, WaitReason};
 use ringback_core::{Callback, CallbackId, Outcome};
 
 use super::{address_of, crumb, section_of};
@@ -20,7 +20,7 @@ use crate::pages::parts::{badge, delivery_badge, duration, name_of, post_button,
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
-use crate::trial::{Tried, try_out};
+use crate::trial::{Tried, try_out, waits_for};
 use crate::wire::replay::TestEvent;
 
 pub(super) fn router() -> Router<Console> {
@@ -138,9 +138,30 @@ fn answer(attempt: &Attempt) -> Markup {
 
 fn not_yet(delivery: Option<&Delivery>) -> Markup {
     html! {
-        div.banner.busy role="status" {
-            p { strong { "It was not tried in time." } " It stands behind others, or no worker runs. Look at its delivery later." }
-            @if let Some(delivery) = delivery { p { (delivery_badge(delivery.state)) } }
+        @if let Some(why) = delivery.and_then(waits_for) {
+            div.banner.busy role="status" { p { strong { "It was not tried yet." } " " (why_in_words(why)) } }
+        } @else {
+            div.banner.busy role="status" {
+                p { strong { "It was not tried in time." } " It stands behind others, or no worker runs. Look at its delivery later." }
+                @if let Some(delivery) = delivery { p { (delivery_badge(delivery.state)) } }
+            }
         }
+    }
+}
+
+/// Why a test event is not tried for now.
+const fn why_in_words(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::CircuitOpen => {
+            "The endpoint is left alone for a while since it kept failing (its circuit is open); the test goes out when it is tried again."
+        }
+        WaitReason::RateLimit => {
+            "The callback gets as many requests a second as it allows; the test goes out in its turn."
+        }
+        WaitReason::Concurrency => {
+            "As many requests as the callback allows are under way; the test goes out once one of them ends."
+        }
+        WaitReason::Paused => "The callback is paused; the test goes out when it is resumed.",
+        WaitReason::Retry | WaitReason::Scheduled => "It waits for its time.",
     }
 }

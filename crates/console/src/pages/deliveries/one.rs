@@ -19,6 +19,7 @@ use crate::pages::parts::{
 use crate::pages::posted::Posted;
 use crate::pages::problem::not_possible;
 use crate::pages::said::{Asked, Said};
+use crate::pages::sure::Sure;
 use crate::pages::visitor::Visitor;
 use crate::{Console, cancelling, deliveries};
 
@@ -40,6 +41,32 @@ pub(super) async fn retry(
 ) -> Result<Response, Problem> {
     let done = deliveries::retry_now(&console, &posted.visitor.caller, id).await;
     answer(&console, &posted.visitor, id, done.map(|_| Said::RetryAsked)).await
+}
+
+/// Asks whether it is to be cancelled.
+pub(super) async fn cancelling(
+    State(console): State<Console>,
+    visitor: Visitor,
+    PathId(id): PathId<DeliveryId>,
+) -> Result<Markup, Problem> {
+    let delivery = deliveries::visible(&console, &visitor.caller, id).await?;
+    let known = callbacks(&console).await?;
+    let callback = known.get(&visitor.caller, delivery.callback);
+    let address = format!("{ROOT}/deliveries/{id}");
+    let asked = Sure {
+        title: "Cancel this delivery?",
+        said: html! {
+            p {
+                strong { (delivery.event_name) } " is not sent to "
+                (callback.map_or("its callback", name_of)) " any more. A request that is under way ends as it ends."
+            }
+        },
+        action: &format!("{address}/cancel"),
+        carried: &[],
+        label: "Cancel it",
+        back: (&address, "Delivery"),
+    };
+    Ok(asked.page(&visitor, Section::Deliveries))
 }
 
 pub(super) async fn cancel(
@@ -110,14 +137,19 @@ fn actions(visitor: &Visitor, delivery: &Delivery, callback: Option<&Callback>) 
     let action = |what: &str| format!("{ROOT}/deliveries/{}/{what}", delivery.id);
     let can_retry = delivery.state != DeliveryState::Delivered
         && callback.is_some_and(|callback| callback.state.is_enabled());
+    let can_send_again = delivery.state == DeliveryState::Delivered
+        && callback.is_some_and(|callback| callback.state.is_enabled());
+    let (event, to) = (delivery.event.to_string(), delivery.callback.to_string());
+    let again = [("account", delivery.account.as_str()), ("callback", &to)];
     let can_cancel =
         !delivery.state.is_settled() && (callback.is_some() || visitor.is_administrator());
     html! {
         div.actions {
             @if can_retry { (post_button(visitor, &action("retry"), "Retry now", "primary")) }
-            @if can_cancel {
-                (post_button(visitor, &action("cancel"), "Cancel", "danger"))
+            @if can_send_again {
+                a.button href=(parts::address(&format!("/events/{event}/replay"), &again)) data-dialog { "Send it again" }
             }
+            @if can_cancel { a.button.danger href=(action("cancel")) data-dialog { "Cancel" } }
         }
     }
 }

@@ -69,9 +69,11 @@ fn row(visitor: &Visitor, callbacks: Option<&Callbacks>, delivery: &Delivery) ->
 
 /// A delivery, by the name of its event, and whether it was sent on purpose.
 pub(in crate::pages) fn name_link(delivery: &Delivery) -> Markup {
+    // Many events have one name: the ids tell them apart.
+    let ids = format!("Event {}, delivery {}", delivery.event, delivery.id);
     html! {
         span {
-            a href={ (ROOT) "/deliveries/" (delivery.id) } { (delivery.event_name) }
+            a href={ (ROOT) "/deliveries/" (delivery.id) } title=(ids) { (delivery.event_name) }
             @match delivery.generation {
                 0 => {}
                 Target::TRIAL => { " " (badge("quiet", "test")) }

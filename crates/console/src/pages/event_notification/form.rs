@@ -8,7 +8,7 @@ use ringback_core::secret::Secret;
 use ringback_core::{Account, Callback};
 use serde_json::{Map, Value, json};
 
-use super::PATH;
+use super::{PATH, off_address};
 use crate::pages::ROOT;
 use crate::pages::inputs::{Inputs, Mistakes};
 use crate::pages::parts::token;
@@ -189,7 +189,7 @@ impl Form<'_> {
                 div.actions {
                     button.primary type="submit" { @if self.registered.is_some() { "Save" } @else { "Register" } }
                     @if is_on {
-                        button.danger type="submit" name=(OFF) value="yes" { "Switch notifications off" }
+                        a.button.danger href=(off_address(self.account)) data-dialog { "Switch notifications off" }
                     }
                 }
             }

@@ -78,7 +78,7 @@ async fn exactly(
     visitor: &Visitor,
     filter: &mut Filter,
 ) -> Result<DeliveryQuery, Problem> {
-    let wanted = wanted(visitor, filter)?;
+    let wanted = wanted(console, visitor, filter).await?;
     if !filter.is_right() {
         // To send more than was asked for is worse than to send nothing.
         return Err(Problem::malformed("the filter can't be read: choose it anew"));
@@ -135,7 +135,7 @@ async fn question(
             (token(visitor))
             (once::field(fields, console.clock.now()))
             (hidden(wanted))
-            (inputs.number(PER_SECOND, "1 to 10000: as fast as the receivers can take it. New events are never held up."))
+            (inputs.number(PER_SECOND, "At most this many a second: 1 to 10000. New events are never held up."))
             div.actions {
                 button.primary type="submit" { "Replay all " (counted(count)) }
                 a.button href=(address("/failed", wanted)) { "Don’t" }

@@ -25,7 +25,7 @@ pub(super) async fn retry(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
     let mut filter = filter_of(&fields);
-    let wanted = wanted(&visitor, &mut filter)?;
+    let wanted = wanted(&console, &visitor, &mut filter).await?;
     let chosen = chosen(&fields)?;
     let refused = match chosen.len() {
         0 => Some("Select at least one."),

@@ -5,6 +5,8 @@
 //! typed. So the second of two equal ones meets what the first has made, in this process or another; a form that was
 //! changed in between makes something else.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use maud::{Markup, html};
@@ -61,6 +63,47 @@ pub(in crate::pages) fn parts(
     random.copy_from_slice(&digest[..10]);
     Ok((at, random))
 }
+
+/// Which forms have made something that is shown once, as of this process: an API key or a link. One that is sent again by
+/// loading the page anew makes no other.
+#[derive(Default)]
+pub(crate) struct ShownOnce(Mutex<HashSet<(Timestamp, [u8; 10])>>);
+
+impl ShownOnce {
+    /// Makes something, if this form has not made it already.
+    ///
+    /// # Errors
+    /// What is wrong with making it; 409 if it was made.
+    pub(in crate::pages) async fn make<T>(
+        &self,
+        (visitor, fields): (&Visitor, &Fields),
+        now: Timestamp,
+        make: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        let form = parts(visitor, fields, &[&fields.typed()], now)?;
+        let is_first = {
+            let mut forms = self.lock();
+            // Forms that were shown so long ago are taken for others each time.
+            forms.retain(|(at, _)| now.since(*at) <= AGE_MAX);
+            forms.insert(form)
+        };
+        if !is_first {
+            return Err(Problem::conflict(MADE));
+        }
+        let made = make.await;
+        if made.is_err() {
+            self.lock().remove(&form);
+        }
+        made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<(Timestamp, [u8; 10])>> {
+        self.0.lock().expect("nothing panics while it is locked")
+    }
+}
+
+const MADE: &str =
+    "It was made already, and is not shown again. Make another if nobody has copied it.";
 
 /// When the form was shown; none: it does not say so, or that was too long ago.
 fn drawn_at(fields: &Fields, now: Timestamp) -> Option<Timestamp> {

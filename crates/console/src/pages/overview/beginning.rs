@@ -18,9 +18,15 @@ pub(super) fn first_steps(visitor: &Visitor, headers: &HeaderMap) -> Markup {
                     p { "It says where events are sent: your endpoint, and which events it gets." }
                     p { (add_link()) }
                 }
+                @if !visitor.is_administrator() {
+                    li {
+                        h3 { "Send a test event" }
+                        p { "On the page of your callback, “Send a test event” makes one request to your endpoint and shows what it answered." }
+                    }
+                }
                 li {
                     h3 { "Send an event" }
-                    p { "With an API key of yours in place of " code { "$KEY" } ":" }
+                    p { (with_key(visitor)) }
                     pre #first-event { (curl(visitor, headers)) }
                     p { button.small type="button" hidden data-copy="first-event" { "Copy" } }
                 }
@@ -48,6 +54,19 @@ pub(super) fn no_callbacks(account: Option<&Account>) -> Markup {
             }
             p { (add_link()) }
         }
+    }
+}
+
+/// Where the key comes from that events are sent with.
+fn with_key(visitor: &Visitor) -> Markup {
+    html! {
+        "With an API key in place of " code { "$KEY" } " ("
+        @if visitor.is_administrator() {
+            a href={ (ROOT) "/settings/keys/new" } { "Settings: Make an API key" }
+        } @else {
+            "whoever runs this instance can give you one"
+        }
+        "):"
     }
 }
 

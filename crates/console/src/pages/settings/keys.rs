@@ -12,7 +12,7 @@ use ringback_store::{ApiKey, Scope};
 use super::{PATH, form_page, inputs, refused, shown_once, whose, whose_fields};
 use crate::Console;
 use crate::api_keys;
-use crate::pages::inputs::Mistakes;
+use crate::pages::inputs::{Mistakes, once};
 use crate::pages::layout::{Section, page};
 use crate::pages::parts::opens;
 use crate::pages::posted::{Fields, Posted};
@@ -106,15 +106,19 @@ fn account(key: &ApiKey) -> Option<&Account> {
 }
 
 /// The form to make one.
-pub(super) async fn form(visitor: Visitor) -> Result<Markup, Problem> {
+pub(super) async fn form(
+    State(console): State<Console>,
+    visitor: Visitor,
+) -> Result<Markup, Problem> {
     visitor.require_administrator()?;
-    Ok(form_with(&visitor, &Fields::default(), &Mistakes::default()))
+    Ok(form_with(&console, &visitor, &Fields::default(), &Mistakes::default()))
 }
 
-fn form_with(visitor: &Visitor, fields: &Fields, mistakes: &Mistakes) -> Markup {
+fn form_with(console: &Console, visitor: &Visitor, fields: &Fields, mistakes: &Mistakes) -> Markup {
     let inputs = inputs(fields, mistakes);
     let form = html! {
         (inputs.summary())
+        (once::field(fields, console.clock.now()))
         (inputs.text("description", "Such as: the billing service. At most 1,000 characters."))
         (whose_fields(&inputs))
     };
@@ -131,13 +135,16 @@ pub(super) async fn make(
         Ok(account) => {
             let description = fields.text("description").trim().to_owned();
             let new = NewApiKey { account, description };
-            api_keys::make(&console, &visitor.caller, new).await
+            let making = api_keys::make(&console, &visitor.caller, new);
+            console.shown_once.make((&visitor, &fields), console.clock.now(), making).await
         }
         Err(problem) => Err(problem),
     };
     match made {
         Ok((key, about)) => Ok(made_page(&visitor, key.reveal(), &about)),
-        Err(problem) => refused(problem, |mistakes| form_with(&visitor, &fields, mistakes)),
+        Err(problem) => {
+            refused(problem, |mistakes| form_with(&console, &visitor, &fields, mistakes))
+        }
     }
 }
 

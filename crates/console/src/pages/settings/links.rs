@@ -9,7 +9,7 @@ use ringback_api::Problem;
 use super::{PATH, form_page, inputs, refused, shown_once, whose, whose_fields};
 use crate::Console;
 use crate::console_links;
-use crate::pages::inputs::Mistakes;
+use crate::pages::inputs::{Mistakes, once};
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::visitor::Visitor;
 use crate::pages::{ROOT, parts};
@@ -32,15 +32,19 @@ pub(super) fn card() -> Markup {
 }
 
 /// The form to make one.
-pub(super) async fn form(visitor: Visitor) -> Result<Markup, Problem> {
+pub(super) async fn form(
+    State(console): State<Console>,
+    visitor: Visitor,
+) -> Result<Markup, Problem> {
     visitor.require_administrator()?;
-    Ok(form_with(&visitor, &Fields::default(), &Mistakes::default()))
+    Ok(form_with(&console, &visitor, &Fields::default(), &Mistakes::default()))
 }
 
-fn form_with(visitor: &Visitor, fields: &Fields, mistakes: &Mistakes) -> Markup {
+fn form_with(console: &Console, visitor: &Visitor, fields: &Fields, mistakes: &Mistakes) -> Markup {
     let inputs = inputs(fields, mistakes);
     let form = html! {
         (inputs.summary())
+        (once::field(fields, console.clock.now()))
         (whose_fields(&inputs))
         (inputs.choice("expires_in_seconds", "Whoever opens it within this time is signed in for 12 hours.", &TIMES))
     };
@@ -57,13 +61,16 @@ pub(super) async fn make(
     let made = match whose(&fields) {
         Ok(account) => {
             let new = NewConsoleLink::of_form(account, fields.text("expires_in_seconds"));
-            console_links::make(&console, &visitor.caller, new).await
+            let making = console_links::make(&console, &visitor.caller, new);
+            console.shown_once.make((&visitor, &fields), console.clock.now(), making).await
         }
         Err(problem) => Err(problem),
     };
     match made {
         Ok(made) => Ok(made_page(&visitor, &headers, &made)),
-        Err(problem) => refused(problem, |mistakes| form_with(&visitor, &fields, mistakes)),
+        Err(problem) => {
+            refused(problem, |mistakes| form_with(&console, &visitor, &fields, mistakes))
+        }
     }
 }
 

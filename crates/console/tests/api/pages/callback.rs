@@ -61,6 +61,8 @@ async fn callback_shows_its_health_and_what_is_ahead() {
     let waiting =
         format!("/console/deliveries?callback={}&amp;status=pending\">2</a>", callback.id);
     assert!(page.contains(&waiting), "{page}");
+    let exhausted = waiting.replace("pending\">2", "exhausted\">1");
+    assert!(page.contains(&exhausted), "by no time that is another one: {page}");
 
     let ahead = between(&page, "id=\"ahead\"", "</section>");
     let (sooner, later) = (ahead.find("SOONER"), ahead.find("LATER"));
@@ -131,6 +133,10 @@ async fn callback_that_takes_nothing_says_why_and_what_to_do() {
     store.disable_gone_callback(gone.id, gone.updated_at, builders::MADE_AT).await.expect("done");
     let shown = state(&gone).await;
     assert!(shown.contains("410 Gone") && shown.contains("change the URL"), "{shown}");
+    let cancelled = format!("/console/failed?callback={}&amp;status=cancelled\"", gone.id);
+    assert!(shown.contains(&cancelled), "{shown}");
+    let page = visitor.sees(&cancelled[..cancelled.len() - 1].replace("&amp;", "&")).await;
+    assert!(page.contains("Nothing matches"), "{page}");
     let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDisabled);
     attempt(&api, "CUT_OFF", &gone, cancelled, FAILS).await;
     let list = between(&shown, "href=\"", "\"").replace("&amp;", "&");

@@ -3,11 +3,13 @@
 mod form;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringback_core::Callback;
 use ringback_core::callback::CallbackState;
 use ringback_core::delivery::{Attempt, Delivery, DeliveryState, WaitReason};
 use ringback_core::dispatch::Targets;
+use ringback_runtime::Clock as _;
 use ringback_store::{CallbackQuery, HistoryRecord, Store as _};
 use ringback_testkit::builders;
 use serde_json::{Value, json};
@@ -46,6 +48,7 @@ async fn list_is_sought_filtered_and_sorted() {
         ("search=CÄS", &["Cäsar"][..]),
         ("search=other", &["Cäsar"]),
         ("search=example.com&account=acme", &["anna", "Berta"]),
+        ("search=comment_cr", &["anna", "Berta", "Cäsar"]),
         ("sort=-name", &["Cäsar", "Berta", "anna"]),
         ("state=paused", &[]),
         ("search=%26lt%3Bb", &[]),
@@ -122,7 +125,7 @@ async fn callback_is_paused_resumed_disabled_and_enabled() {
     let visitor = Visitor::of_account(&api, "acme").await;
     let path = format!("{LIST}/{}", callback.id);
     let state = async || api.stored(&made).await.state;
-    let paused = visitor.does(&format!("{path}/pause?to=list"), &[]).await;
+    let paused = visitor.does(&format!("{path}/pause"), &[("back", LIST)]).await;
     assert!(paused.contains("what comes for it is kept") && names(&paused) == ["Mine"]);
     assert_eq!(state().await, CallbackState::Paused);
     let resumed = visitor.does(&format!("{path}/resume"), &[]).await;
@@ -146,6 +149,35 @@ async fn callback_is_paused_resumed_disabled_and_enabled() {
     assert_eq!(visitor.post(&format!("{path}/pause"), &[]).await.status, 409);
     visitor.does(&format!("{path}/enable"), &[]).await;
     assert_eq!(state().await, CallbackState::Enabled);
+}
+
+#[tokio::test]
+async fn what_is_done_in_a_list_leads_back_to_the_same_list_and_nowhere_else() {
+    let api = Api::start().await;
+    for number in 0..51 {
+        api.made(settings("acme", &format!("{number:02}"))).await;
+    }
+    let visitor = Visitor::administrator(&api).await;
+    let here = format!("{LIST}?search=5&account=acme&sort=-name");
+    let list = visitor.sees(&here).await;
+    assert!(
+        list.contains(&format!("name=\"back\" value=\"{}\"", here.replace('&', "&amp;"))),
+        "{list}"
+    );
+    let second = visitor.sees(&format!("{LIST}?page=2")).await;
+    assert!(second.contains("name=\"back\" value=\"/console/callbacks?page=2\""), "{second}");
+    let id = all(&api).await[0].id;
+    let own = format!("{LIST}/{id}");
+    for (back, expected) in [
+        (here.as_str(), format!("{here}&said=callback-paused")),
+        ("https://evil.example/", format!("{own}?said=callback-paused")),
+        ("//evil.example", format!("{own}?said=callback-paused")),
+        ("/console/callbacks\r\nx: y", format!("{LIST}?%0D%0Ax%3A+y=&said=callback-paused")),
+    ] {
+        let done = visitor.post(&format!("{own}/pause"), &[("back", back)]).await;
+        assert_eq!((done.status, done.leads_to()), (303, &*expected), "{back}");
+        visitor.does(&format!("{own}/resume"), &[]).await;
+    }
 }
 
 #[tokio::test]
@@ -175,19 +207,71 @@ async fn signing_secret_is_shown_to_who_asks_for_it_and_replaced_with_a_grace() 
     assert_eq!(between(&shown.html, "<pre id=\"signing-secret\">", "</pre>"), first);
 
     let rotate = format!("{path}/rotate");
+    let question = visitor.sees(&rotate).await;
+    let as_of = ("as-of", between(&question, "name=\"as-of\" value=\"", "\""));
+    assert!(!question.contains("It was replaced a while ago"), "{question}");
     for hours in ["169", "-1", "soon", "9223372036854775807"] {
-        let refused = visitor.post(&rotate, &[("grace-hours", hours)]).await;
+        let refused = visitor.post(&rotate, &[("grace-hours", hours), as_of]).await;
         assert_eq!(refused.status, 422, "{hours}");
         assert!(refused.html.contains("Whole hours from 0 to 168."), "{}", refused.html);
     }
     assert_eq!(secret().await, first);
-    let said = visitor.does(&rotate, &[("grace-hours", "2")]).await;
+    let said = visitor.does(&rotate, &[("grace-hours", "2"), as_of]).await;
     assert!(said.contains("has a new signing secret") && !said.contains("whsec_"));
     let rotated = api.stored(&made).await;
     let previous = rotated.previous_secret.expect("it counts for a while");
     assert_eq!(previous.secret.reveal().reveal(), first);
     assert_eq!(previous.until, rotated.updated_at + std::time::Duration::from_secs(2 * 3_600));
-    assert_ne!(secret().await, first);
+    let second = secret().await;
+    assert_ne!(second, first);
+
+    // A second click, on the page of before: the secret that receivers hold goes on.
+    let twice = visitor.post(&rotate, &[("grace-hours", "2"), as_of]).await;
+    assert_eq!(twice.status, 409);
+    assert!(twice.html.contains("its secret may have been replaced meanwhile."), "{}", twice.html);
+    assert_eq!(secret().await, second);
+    let previous = api.stored(&made).await.previous_secret.expect("it counts still");
+    assert_eq!(previous.secret.reveal().reveal(), first);
+    for page in [&twice.html, &visitor.sees(&rotate).await] {
+        assert!(page.contains("Replacing it again now ends that one at once"), "{page}");
+    }
+    let knowingly = ("as-of", between(&twice.html, "name=\"as-of\" value=\"", "\""));
+    visitor.does(&rotate, &[("grace-hours", "2"), knowingly]).await;
+    assert_ne!(secret().await, second);
+}
+
+#[tokio::test]
+async fn trial_that_has_to_wait_says_so_at_once_and_why() {
+    for (waits, said) in [
+        (WaitReason::CircuitOpen, "its circuit is open"),
+        (WaitReason::RateLimit, "as many requests a second as it allows"),
+        (WaitReason::Concurrency, "are under way"),
+    ] {
+        let api = Api::start().await;
+        let to = api.stored(&api.made(settings("acme", "Mine")).await).await;
+        let visitor = Visitor::of_account(&api, "acme").await;
+        let path = format!("{LIST}/{}/test", to.id);
+        let began = api.clock.now();
+        let worker = async {
+            let dispatch = api.dispatched().await;
+            let Targets::These(targets) = &dispatch.targets else { panic!("one target") };
+            let state = DeliveryState::Pending { next_attempt_at: began, waits: Some(waits) };
+            let delivery = Delivery {
+                id: targets[0].delivery(&dispatch.event),
+                generation: targets[0].generation,
+                ..harness::delivery(&dispatch.event, &to, state, 0)
+            };
+            let delivery = Arc::new(delivery);
+            let record = HistoryRecord::Delivery { delivery, attempt: None, first: true };
+            api.store.record(vec![record]).await.expect("recorded");
+            api.clock.wait_for_sleeper(Duration::from_secs(20)).await;
+            api.clock.advance(Duration::from_millis(500));
+        };
+        let (page, ()) = tokio::join!(visitor.post(&path, &[]), worker);
+        assert_eq!(page.status, 200, "{}", page.html);
+        assert!(page.html.contains("It was not tried yet."), "{}", page.html);
+        assert!(page.html.contains(said), "{waits:?}: {}", page.html);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use ringback_store::{HistoryRecord, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::{Visitor, assert_nothing_was_sent, next_page, of_account};
+use super::harness::{Visitor, assert_nothing_was_sent, between, next_page, of_account};
 use crate::harness::{self, Api};
 use crate::recovery::callback;
 
@@ -115,6 +115,8 @@ async fn delivery_says_how_it_stands_and_what_happens_next() {
         let offers = |action: &str| page.contains(&format!("/console/deliveries/{id}/{action}\""));
         assert_eq!(offers("retry"), state != DeliveryState::Delivered, "{state:?}");
         assert_eq!(offers("cancel"), !state.is_settled(), "{state:?}");
+        let again = format!("/replay?account=acme&amp;callback={}\"", to.id);
+        assert_eq!(page.contains(&again), state == DeliveryState::Delivered, "{state:?}");
     }
 }
 
@@ -193,6 +195,9 @@ async fn delivery_is_retried_and_cancelled() {
     let waiting = pending(Some(WaitReason::Retry));
     let waiting = api.delivery(&builders::event("B"), &to, waiting).await;
     let cancel = format!("/console/deliveries/{waiting}/cancel");
+    let asked = visitor.sees(&cancel).await;
+    assert!(asked.contains("<h1>Cancel this delivery?</h1>"), "{asked}");
+    assert!(visitor.sees(&format!("/console/deliveries/{waiting}")).await.contains("retry ahead"));
     let after = visitor.does(&cancel, &[]).await;
     assert!(after.contains("because somebody asked for it"), "{after}");
     let again = visitor.post(&cancel, &[]).await;
@@ -206,6 +211,39 @@ async fn delivery_is_retried_and_cancelled() {
 }
 
 #[tokio::test]
+async fn callback_is_typed_where_there_are_very_many() {
+    let api = Api::start().await;
+    for number in 0..201 {
+        let account = if number < 7 { "acme" } else { "other" };
+        callback(&api, json!({ "description": format!("Store {number:03}"), "account": account }))
+            .await;
+    }
+    let hidden = callback(&api, json!({ "description": "Hidden", "account": "other" })).await;
+    let visitor = Visitor::administrator(&api).await;
+    let of = builders::event("WANTED");
+    let to =
+        callback(&api, json!({ "description": "Only one", "url": "https://only.example/" })).await;
+    api.delivery(&of, &to, DeliveryState::Exhausted).await;
+    for list in ["deliveries", "failed"] {
+        let error = async |typed: &str| {
+            let page = visitor.sees(&format!("/console/{list}?callback={typed}")).await;
+            between(&page, "id=\"callback-error\">", "</p>").to_owned()
+        };
+        for typed in ["only+ONE", "ONLY.example", &to.id.to_string()] {
+            let found = visitor.sees(&format!("/console/{list}?callback={typed}")).await;
+            assert!(found.contains(">WANTED</a>") && !found.contains("callback-error"), "{typed}");
+        }
+        assert!(error("nobody").await.contains("No callback has this"));
+        let several = error("STORE").await;
+        assert!(several.contains("201 callbacks match, among them “Store 000” ("), "{several}");
+        assert!(several.contains("Store 004") && !several.contains("Store 005"), "{several}");
+    }
+    let own = Visitor::of_account(&api, "acme").await;
+    let theirs = own.sees("/console/deliveries?callback=Hidden").await;
+    assert!(theirs.contains("No callback has this") && !theirs.contains(&hidden.id.to_string()));
+}
+
+#[tokio::test]
 async fn delivery_of_another_account_does_not_exist() {
     let api = Api::start().await;
     let to = callback(&api, json!({})).await;
@@ -215,6 +253,7 @@ async fn delivery_of_another_account_does_not_exist() {
     assert_eq!(visitor.get(&format!("/console/deliveries/{id}")).await.status, 404);
     for action in ["retry", "cancel"] {
         let path = format!("/console/deliveries/{id}/{action}");
+        assert!(action == "retry" || visitor.get(&path).await.status == 404);
         assert_eq!(visitor.post(&path, &[]).await.status, 404, "{action}");
     }
     assert_eq!(api.store.delivery(id).await.expect("read").expect("there").state, waiting);
@@ -222,7 +261,7 @@ async fn delivery_of_another_account_does_not_exist() {
     assert!(!visitor.sees("/console/deliveries").await.contains("FOREIGN"));
     let named = format!("/console/deliveries?callback={}", to.id);
     assert!(!visitor.sees(&named).await.contains("FOREIGN"));
-    assert_eq!(visitor.get("/console/deliveries?account=other").await.status, 403);
+    assert_eq!(visitor.get("/console/deliveries?account=other").await.status, 404);
 }
 
 #[tokio::test]
@@ -241,5 +280,11 @@ async fn account_sees_of_an_instance_callback_only_how_it_went() {
     let list = visitor.sees("/console/deliveries").await;
     assert!(list.contains(">A</a>") && !list.contains("Hush"), "{list}");
     assert_eq!(visitor.post(&format!("/console/deliveries/{id}/retry"), &[]).await.status, 403);
+    let waiting = pending(Some(WaitReason::Retry));
+    let waits = api.delivery(&builders::event("B"), &to, waiting).await;
+    let page = visitor.sees(&format!("/console/deliveries/{waits}")).await;
+    assert!(!page.contains("/cancel\""), "{page}");
+    assert_eq!(visitor.post(&format!("/console/deliveries/{waits}/cancel"), &[]).await.status, 403);
+    assert_eq!(api.store.delivery(waits).await.expect("read").expect("there").state, waiting);
     assert_nothing_was_sent(&api).await;
 }

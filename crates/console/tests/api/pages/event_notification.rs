@@ -22,6 +22,16 @@ async fn register(api: &Api, body: serde_json::Value) {
     assert_eq!(answer.status, 200, "{}", answer.json);
 }
 
+/// Saves what is typed into the form as it is by now.
+async fn save(visitor: &Visitor<'_>, fields: &[(&str, &str)]) -> String {
+    let form = visitor.sees(PAGE).await;
+    visitor.does(PAGE, &[fields, &[as_of(&form)]].concat()).await
+}
+
+fn as_of(form: &str) -> (&str, &str) {
+    ("as-of", between(form, "name=\"as-of\" value=\"", "\""))
+}
+
 /// The types that are ticked.
 fn ticked(page: &str) -> Vec<&str> {
     let boxes = page.split("name=\"event\" value=\"").skip(1);
@@ -46,7 +56,7 @@ async fn account_registers_changes_and_switches_off() {
         ("username", "me"),
         ("password", "hush-hush"),
     ];
-    let saved = visitor.does(PAGE, &[&basic[..], &events].concat()).await;
+    let saved = save(&visitor, &[&basic[..], &events].concat()).await;
     assert!(saved.contains("Saved: notifications are sent as shown here."), "{saved}");
     assert!(saved.contains(URL) && !saved.contains("hush-hush"));
     assert_eq!(ticked(&saved), ["PACKAGE_CREATE", "SIGNER_COMPLETE"]);
@@ -61,7 +71,7 @@ async fn account_registers_changes_and_switches_off() {
     // Left empty, the secret stays.
     let again =
         [("callbackUrl", "https://example.com/2"), ("authType", "basic"), ("username", "you")];
-    visitor.does(PAGE, &[&again[..], &events].concat()).await;
+    save(&visitor, &[&again[..], &events].concat()).await;
     let changed = registered(&api).await.expect("registered");
     let password = Secret::new("hush-hush");
     assert_eq!(
@@ -70,14 +80,18 @@ async fn account_registers_changes_and_switches_off() {
     );
     assert_eq!(changed.url.as_str(), "https://example.com/2");
 
+    let asks = format!("{PAGE}/off");
+    assert!(visitor.sees(PAGE).await.contains(&format!("href=\"{asks}?account=acme\"")));
+    assert!(visitor.sees(&asks).await.contains("Switch notifications off?"));
+    assert!(registered(&api).await.expect("registered").state.is_enabled(), "asking does nothing");
     let off = visitor.does(PAGE, &[("off", "yes")]).await;
     assert!(off.contains("Notifications are off.") && off.contains("Saving switches them on."));
     assert!(matches!(registered(&api).await.expect("kept").state, CallbackState::Disabled(_)));
     let key = [("callbackUrl", URL), ("authType", "callback_key"), ("callbackKey", "key==")];
-    let on = visitor.does(PAGE, &[&key[..], &events].concat()).await;
+    let on = save(&visitor, &[&key[..], &events].concat()).await;
     assert!(between(&on, "<dt>Callback key</dt>", "</dd>").contains("Set"), "{on}");
     let none = [("callbackUrl", URL), ("authType", "none")];
-    visitor.does(PAGE, &[&none[..], &events].concat()).await;
+    save(&visitor, &[&none[..], &events].concat()).await;
     let last = registered(&api).await.expect("registered");
     assert_eq!((last.authorization, last.state), (Authorization::None, CallbackState::Enabled));
 }
@@ -134,12 +148,11 @@ async fn prefixes_stay_until_what_is_ticked_changes() {
     );
     let events: Vec<_> = ticks.iter().map(|name| ("event", *name)).collect();
     let form = [&[("callbackUrl", URL), ("authType", "none")][..], &events].concat();
-    visitor.does(PAGE, &form).await;
+    save(&visitor, &form).await;
     let patterns = async || registered(&api).await.expect("registered").events.patterns();
     assert_eq!(patterns().await, ["PACKAGE_*", "MINE"]);
-    visitor
-        .does(PAGE, &[&[("callbackUrl", URL), ("authType", "none")][..], &events[11..]].concat())
-        .await;
+    let form = [&[("callbackUrl", URL), ("authType", "none")][..], &events[11..]].concat();
+    save(&visitor, &form).await;
     assert_eq!(patterns().await, ["PACKAGE_TRASH", "MINE"]);
 
     // All on and all off tick the boxes; they save nothing, and lose nothing.
@@ -150,6 +163,37 @@ async fn prefixes_stay_until_what_is_ticked_changes() {
         assert!(page.html.contains("value=\"https://new.example/\""));
     }
     assert_eq!(patterns().await, ["PACKAGE_TRASH", "MINE"]);
+}
+
+#[tokio::test]
+async fn change_that_somebody_else_made_meanwhile_is_not_lost_unseen() {
+    let api = Api::start().await;
+    let visitor = Visitor::of_account(&api, "acme").await;
+    let typed =
+        [("callbackUrl", "https://example.org/late"), ("authType", "none"), ("event", "MINE")];
+    // Registered or changed after the form was opened.
+    for theirs in ["https://example.com/1", "https://example.com/2"] {
+        let form = visitor.sees(PAGE).await;
+        api.clock.advance(std::time::Duration::from_secs(1));
+        register(&api, json!({ "callbackUrl": theirs, "authType": "None" })).await;
+        let late = visitor.post(PAGE, &[&typed[..], &[as_of(&form)]].concat()).await;
+        assert_eq!(late.status, 422, "{theirs}");
+        let alert = between(&late.html, "role=\"alert\"", "</div>");
+        assert!(alert.contains("changed after you opened the form"), "{alert}");
+        assert!(late.html.contains("value=\"https://example.org/late\""), "what was typed is kept");
+        assert_eq!(registered(&api).await.expect("registered").url.as_str(), theirs);
+        if theirs.ends_with('2') {
+            visitor.does(PAGE, &[&typed[..], &[as_of(&late.html)]].concat()).await;
+            let saved = registered(&api).await.expect("registered");
+            assert_eq!(saved.url.as_str(), "https://example.org/late");
+        }
+    }
+    // To be switched off loses nothing of it.
+    let form = visitor.sees(PAGE).await;
+    register(&api, json!({ "callbackUrl": URL, "authType": "None" })).await;
+    visitor.does(PAGE, &[("off", "yes"), as_of(&form)]).await;
+    let off = registered(&api).await.expect("kept");
+    assert_eq!((off.url.as_str(), off.state.is_enabled()), (URL, false));
 }
 
 #[tokio::test]
@@ -184,6 +228,7 @@ async fn administrator_chooses_the_account_and_others_see_their_own_alone() {
         ("event", "PACKAGE_CREATE"),
     ];
     assert_eq!(other.post(PAGE, &fields).await.status, 404);
+    assert_eq!(other.get(&format!("{PAGE}/off?account=acme")).await.status, 404);
     assert_eq!(other.post(PAGE, &[("account", "acme"), ("off", "yes")]).await.status, 404);
     let after = registered(&api).await.expect("registered");
     assert_eq!((after.url.as_str(), after.state), (URL, CallbackState::Enabled));

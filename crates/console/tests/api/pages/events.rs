@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringback_core::delivery::{DeliveryState, WaitReason};
-use ringback_core::{Event, Timestamp};
+use ringback_core::{CallbackId, Event, Timestamp};
 use ringback_store::{HistoryRecord, LOOKED_MAX, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
@@ -37,12 +37,16 @@ async fn events_are_found_by_each_field() {
     let late = event("other", "LATE", r#"{"SHEET":"two","PAGES":12,"A":1,"B":2}"#);
     record(&api, [early, late]).await;
     let visitor = Visitor::administrator(&api).await;
-    let all = visitor.sees("/console/events").await;
+    let small = visitor.sees("/console/events?name=la*").await;
+    assert!(small.contains("Nothing matches"), "upper and lower case count: {small}");
+    let all = visitor.sees("/console/events?name=*").await;
+    assert!(all.contains("id=\"events\" data-live"), "it keeps up: {all}");
     assert!(all.contains(">EARLY</a>") && all.contains(">LATE</a>"), "{all}");
     assert!(all.contains("SHEET: </span>two") && all.contains(" and 1 more"), "{all}");
     assert!(all.contains("<option value=\"COMMENT_CREATED\">"), "the catalog's names are proposed");
     for filter in [
         "name=LATE",
+        "name=LA*",
         "account=other",
         "variable=SHEET&value=two",
         "variable=PAGES&value=12",
@@ -54,7 +58,23 @@ async fn events_are_found_by_each_field() {
     let before = visitor.sees("/console/events?until=2026-01-02T03:00").await;
     assert!(before.contains(">EARLY</a>") && !before.contains(">LATE</a>"));
     let none = visitor.sees("/console/events?name=NEVER").await;
-    assert!(none.contains("No events here") && none.contains("value=\"NEVER\""), "{none}");
+    assert!(none.contains("Nothing matches") && none.contains("value=\"NEVER\""), "{none}");
+}
+
+#[tokio::test]
+async fn where_nothing_was_sent_yet_it_says_how_and_not_to_search_for_less() {
+    let api = Api::start().await;
+    let visitor = Visitor::of_account(&api, "acme").await;
+    for (list, yet) in [
+        ("events", "No events yet"),
+        ("deliveries", "No deliveries yet"),
+        ("failed", "Nothing failed here"),
+    ] {
+        let none = visitor.sees(&format!("/console/{list}")).await;
+        assert!(none.contains(yet) && !none.contains("Nothing matches"), "{none}");
+        let filtered = format!("/console/{list}?since=2026-01-02T03:00");
+        assert!(visitor.sees(&filtered).await.contains("Nothing matches"), "{list}");
+    }
 }
 
 #[tokio::test]
@@ -165,10 +185,22 @@ async fn event_is_replayed_to_all_that_match_or_to_those_that_are_chosen() {
     record(&api, [event.clone()]).await;
     let visitor = Visitor::administrator(&api).await;
     let page = visitor.sees(&format!("/console/events/{}", event.id)).await;
-    assert!(page.contains(&format!("value=\"{}\"", chosen.id)), "it may go to it");
-    assert!(!page.contains(&format!("value=\"{}\"", foreign.id)), "it may not");
-
     let replay = format!("/console/events/{}/replay", event.id);
+    let asked = format!("href=\"{replay}?account=acme\" data-dialog");
+    assert!(page.contains(&asked) && !page.contains("<button class=\"primary\""), "{page}");
+    let page = visitor.sees(&format!("{replay}?account=acme")).await;
+    assert!(page.contains("<strong>1 callback</strong>? </p>"), "{page}");
+    let box_of = |id: CallbackId| format!("name=\"callback\" value=\"{id}\"");
+    assert!(page.contains(&box_of(chosen.id)), "it may go to it");
+    assert!(!page.contains(&foreign.id.to_string()), "it may not");
+    let ticked = visitor.sees(&format!("{replay}?account=acme&callback={}", chosen.id)).await;
+    assert!(ticked.contains(&format!("{} checked", box_of(chosen.id))), "{ticked}");
+    assert_eq!(ticked.matches(" checked").count(), 1);
+    api.delivery(&event, &matching, DeliveryState::Delivered).await;
+    let page = visitor.sees(&format!("{replay}?account=acme")).await;
+    assert!(page.contains("</strong>? It has it already."), "{page}");
+    assert_nothing_was_sent(&api).await;
+
     let chosen_id = chosen.id.to_string();
     for (fields, expected) in [
         (vec![("account", "acme")], matching.id),
@@ -210,6 +242,9 @@ async fn what_is_pending_of_an_event_is_cancelled() {
     let id = api.delivery(&event, &to, PENDING).await;
     let visitor = Visitor::administrator(&api).await;
     let cancel = format!("/console/events/{}/cancel", event.id);
+    let asked = visitor.sees(&format!("{cancel}?account=acme")).await;
+    assert!(asked.contains("<strong>1 delivery</strong>"), "{asked}");
+    assert_eq!(api.store.delivery(id).await.expect("read").expect("there").state, PENDING);
     let after = visitor.does(&cancel, &[("account", "acme")]).await;
     assert!(after.contains("What was pending of this event is cancelled."), "{after}");
     assert_eq!(
@@ -232,9 +267,10 @@ async fn event_of_another_account_does_not_exist() {
     for (action, fields) in
         [("replay", &[][..]), ("replay", &[("to", "chosen"), ("callback", &to)]), ("cancel", &[])]
     {
+        assert_eq!(visitor.get(&format!("{path}/{action}")).await.status, 404);
         assert_eq!(visitor.post(&format!("{path}/{action}"), fields).await.status, 404);
     }
-    assert_eq!(visitor.post(&format!("{path}/cancel"), &[("account", "other")]).await.status, 403);
+    assert_eq!(visitor.post(&format!("{path}/cancel"), &[("account", "other")]).await.status, 404);
     // Of one's own an event goes to nobody else's callback, and to none of the instance.
     let own = event("acme", "OWN", "{}");
     record(&api, [own.clone()]).await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ringback_core::Event;
-use ringback_core::delivery::DeliveryState;
+use ringback_core::delivery::{CancelReason, DeliveryState};
 use ringback_store::{Replays as _, StatusFilter, Store as _};
 use ringback_testkit::builders;
 use serde_json::json;
 
-use super::harness::{Visitor, assert_nothing_was_sent, of_account};
+use super::harness::{Visitor, assert_nothing_was_sent, between, of_account};
 use crate::harness::Api;
 use crate::recovery::{callback, dispatched};
 
@@ -116,15 +116,64 @@ async fn all_that_match_are_replayed_after_a_second_look() {
         assert_eq!(page.status, 422, "{bad}");
         assert!(page.html.contains("A whole number from 1 to 10000."), "{bad}: {}", page.html);
     }
-    let fields = [&fields[..], &[("per_second", "7")]].concat();
+    let drawn = ("drawn", between(&question, "name=\"drawn\" value=\"", "\""));
+    let fields = [&fields[..], &[("per_second", "7"), drawn]].concat();
     let begun = visitor.does("/console/failed/replay", &fields).await;
     assert!(begun.contains("The replay has begun.") && begun.contains("7 a second"), "{begun}");
     let jobs = api.store.replays(None, 10, None).await.expect("read").items;
     assert_eq!(jobs.len(), 1, "what was refused began nothing");
+    // A second click begins no second one.
+    let again = visitor.post("/console/failed/replay", &fields).await;
+    let one = format!("/console/replays/{}?said=replay-begun", jobs[0].id);
+    assert_eq!((again.status, again.leads_to()), (303, &*one));
+    let jobs = api.store.replays(None, 10, None).await.expect("read").items;
+    assert_eq!(jobs.len(), 1);
     let filter = &jobs[0].filter;
     assert_eq!((filter.callback, filter.status), (Some(to.id), StatusFilter::Exhausted));
     assert_eq!(filter.account, Some(builders::account("acme")));
     assert_eq!(filter.since.expect("one").to_string(), "2026-01-02T03:00:00.000Z");
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_shown_retried_and_replayed_when_asked_for() {
+    let api = Api::start().await;
+    let to = callback(&api, json!({})).await;
+    let cancelled = DeliveryState::Cancelled(CancelReason::CallbackDisabled);
+    let one = api.delivery(&builders::event("ONE"), &to, cancelled).await;
+    api.delivery(&builders::event("TWO"), &to, cancelled).await;
+    api.delivery(&builders::event("SPENT"), &to, DeliveryState::Exhausted).await;
+    let visitor = Visitor::administrator(&api).await;
+    let usual = visitor.sees("/console/failed").await;
+    assert!(usual.contains(">SPENT</a>") && !usual.contains(">ONE</a>"), "{usual}");
+    let filter = format!("callback={}&status=cancelled", to.id);
+    let list = visitor.sees(&format!("/console/failed?{filter}")).await;
+    assert!(list.contains(">ONE</a>") && !list.contains(">SPENT</a>"), "{list}");
+    assert!(list.contains("<option value=\"cancelled\" selected>Cancelled</option>"), "{list}");
+    assert!(list.contains("<strong>2 cancelled</strong>"), "{list}");
+    let confirm = format!("/console/failed/replay?{filter}");
+    assert!(list.contains(&confirm.replace('&', "&amp;")), "{list}");
+
+    let (id, one) = (to.id.to_string(), one.to_string());
+    let fields = [("delivery", &*one), ("status", "cancelled")];
+    let retried = visitor.post("/console/failed/retry", &fields).await;
+    assert!(retried.html.contains("1 is on its way."), "{}", retried.html);
+    assert!(retried.html.contains("href=\"/console/failed?status=cancelled\""));
+    assert_eq!(dispatched(&api, 1).await[0].event.name.as_str(), "ONE");
+
+    let question = visitor.sees(&confirm).await;
+    assert!(question.contains("Deliveries that were cancelled"), "{question}");
+    assert!(question.contains("name=\"status\" value=\"cancelled\""), "{question}");
+    let fields = [("callback", &*id), ("status", "cancelled"), ("per_second", "7")];
+    visitor.does("/console/failed/replay", &fields).await;
+    let jobs = api.store.replays(None, 10, None).await.expect("read").items;
+    assert_eq!(jobs[0].filter.status, StatusFilter::Cancelled);
+
+    for status in ["delivered", "pending", "lost"] {
+        let wrong = visitor.sees(&format!("/console/failed?status={status}")).await;
+        assert!(wrong.contains("id=\"status-error\"") && !wrong.contains(">ONE</a>"), "{wrong}");
+        let fields = [("status", status), ("per_second", "7")];
+        assert_eq!(visitor.post("/console/failed/replay", &fields).await.status, 400, "{status}");
+    }
 }
 
 #[tokio::test]
@@ -153,13 +202,21 @@ async fn what_another_account_has_is_neither_shown_nor_sent() {
     let (mine, theirs) = (mine.to_string(), theirs.to_string());
     let both = [("delivery", &*mine), ("delivery", &*theirs)];
     assert_eq!(visitor.post("/console/failed/retry", &both).await.status, 404);
-    assert_eq!(visitor.get("/console/failed?account=other").await.status, 403);
-    assert_eq!(visitor.get("/console/failed/replay?account=other").await.status, 403);
+    assert_eq!(visitor.get("/console/failed?account=other").await.status, 404);
+    assert_eq!(visitor.get("/console/failed/replay?account=other").await.status, 404);
     let other = [("account", "other"), ("per_second", "7")];
-    assert_eq!(visitor.post("/console/failed/replay", &other).await.status, 403);
+    assert_eq!(visitor.post("/console/failed/replay", &other).await.status, 404);
     let named = foreign.id.to_string();
     let named = [("callback", &*named), ("per_second", "7")];
-    assert_eq!(visitor.post("/console/failed/replay", &named).await.status, 422);
+    assert_eq!(visitor.post("/console/failed/replay", &named).await.status, 404);
+    let instance = callback(&api, json!({})).await;
+    api.delivery(&of_account("acme", "TO_ALL"), &instance, DeliveryState::Exhausted).await;
+    for callback in [foreign.id, instance.id] {
+        let question = format!("/console/failed/replay?callback={callback}");
+        assert_eq!(visitor.get(&question).await.status, 404);
+    }
+    let question = visitor.sees("/console/failed/replay").await;
+    assert!(question.contains("and so are deliveries to integrations"), "{question}");
     assert!(api.store.replays(None, 10, None).await.expect("read").items.is_empty());
     assert_nothing_was_sent(&api).await;
 }

@@ -32,29 +32,49 @@ async fn integrations_are_the_callbacks_of_all_accounts() {
 
     // What is done to one leads back to this list.
     let id = between(&list, "/console/callbacks/", "/edit").rsplit('/').next().expect("an id");
-    let paused = visitor.does(&format!("/console/callbacks/{id}/pause?to=list"), &[]).await;
+    let paused = visitor
+        .does(&format!("/console/callbacks/{id}/pause"), &[("back", "/console/integrations")])
+        .await;
     assert!(paused.contains("<h1>Integrations</h1>"), "{paused}");
     let deleted = visitor.does(&format!("/console/callbacks/{id}/delete"), &[]).await;
     assert!(deleted.contains("There are no integrations yet"), "{deleted}");
 }
 
 #[tokio::test]
-async fn administrator_makes_an_integration_of_a_callback_without_an_account() {
+async fn callback_of_no_account_is_refused_with_all_else_that_is_wrong() {
     let api = Api::start().await;
     let visitor = Visitor::administrator(&api).await;
-    for (account, said) in [("a b", "1 to 64 characters"), ("_ringback", "Ringback&#39;s own")] {
-        let fields = [("url", URL), ("which-events", "all"), ("account", account)];
+    let form = visitor.sees("/console/callbacks/new").await;
+    assert!(
+        between(&form, "id=\"f-account\"", "id=\"f-enabled\"")
+            .contains("/console/integrations/new")
+    );
+    for (account, said) in [
+        ("a b", "1 to 64 characters"),
+        ("_ringback", "Ringback&#39;s own"),
+        ("", "Name the account. For all accounts, add an integration."),
+    ] {
+        let fields = [
+            ("url", "ftp://example.com/"),
+            ("which-events", "all"),
+            ("account", account),
+            ("headers", "no colon"),
+        ];
         let refused = visitor.post("/console/callbacks", &fields).await;
         assert_eq!(refused.status, 422, "{account}");
         let error =
             between(&refused.html, "id=\"f-account-error\">", "</p>").replace('\'', "&#39;");
         assert!(error.contains(said), "{error}");
+        // No mistake hides another.
+        for field in ["url", "headers"] {
+            let error = format!("id=\"f-{field}-error\"");
+            assert!(refused.html.contains(&error), "{account}: {}", refused.html);
+        }
     }
-    visitor
-        .does("/console/callbacks", &[("url", URL), ("which-events", "all"), ("account", "")])
-        .await;
+    let alone = [("url", URL), ("which-events", "all"), ("account", "")];
+    assert_eq!(visitor.post("/console/callbacks", &alone).await.status, 422);
     let made = api.store.callbacks(&CallbackQuery::default(), 2, None).await.expect("read").items;
-    assert_eq!((made.len(), &made[0].account), (1, &None));
+    assert!(made.is_empty(), "{made:?}");
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ async fn link_opens_its_account_alone_and_once_and_looking_at_it_uses_nothing_up
     assert!(visitor.sees("/console/settings").await.contains("account <strong>acme</strong>"));
     assert!(!visitor.sees("/console/callbacks").await.contains("Other"));
 
+    let again = visitor.get(&path).await.html;
+    assert!(again.contains("href=\"/console\">Open the console</a>"), "{again}");
+    let stranger = Visitor::stranger(&api).get(&path).await.html;
+    assert!(!stranger.contains("Open the console"), "{stranger}");
     for again in [visitor.get(&path).await, Visitor::stranger(&api).send(&path, &[]).await] {
         assert_eq!(again.status, 404, "{}", again.html);
         assert!(again.headers.get("set-cookie").is_none());

@@ -46,13 +46,23 @@ async fn first_visit_shows_how_to_begin() {
     assert!(command.contains("http://localhost/v1/events"), "{command}");
     assert!(command.contains("&quot;account&quot;:&quot;acme&quot;"), "{command}");
     assert!(!page.contains("class=\"tiles\""), "there is nothing to count yet");
+    assert!(page.contains("Send a test event") && page.contains("whoever runs this instance"));
+    assert!(!page.contains("/console/settings/keys/new"), "an account makes no keys: {page}");
 
     // Events that go to somebody else's callback: they count, and there is still none of one's own.
     let instance = callback(&api, "all accounts", None).await;
     attempt(&api, "acme", &instance, RETRY, FAILS).await;
     let page = visitor.sees("/console").await;
     assert!(page.contains("has no callback of its own") && page.contains("class=\"tiles\""));
+    assert!(tile(&page, "Exhausted").contains(">0</a><small>none<"), "{page}");
     assert!(!page.contains("all accounts"), "it is none of theirs: {page}");
+}
+
+#[tokio::test]
+async fn administrator_is_led_to_a_key_first() {
+    let api = Api::start().await;
+    let page = Visitor::administrator(&api).await.sees("/console").await;
+    assert!(page.contains("how to begin") && page.contains("/console/settings/keys/new"), "{page}");
 }
 
 #[tokio::test]
@@ -160,5 +170,5 @@ async fn what_the_overview_can_not_show_is_said() {
         assert_eq!(administrator.get(path).await.status, status, "{path}");
     }
     let own = Visitor::of_account(&api, "acme").await;
-    assert_eq!(own.get("/console?account=other").await.status, 403, "as the API answers");
+    assert_eq!(own.get("/console?account=other").await.status, 404);
 }

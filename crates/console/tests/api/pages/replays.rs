@@ -59,6 +59,9 @@ async fn replay_shows_how_far_it_is() {
     let page = visitor.sees(&path).await;
     assert!(page.contains("<p class=\"error\">The store can't do this.</p>"), "{page}");
     assert!(!page.contains("data-live") && !page.contains("Load again"), "it is over");
+    let became = "href=\"/console/deliveries\">What became of these deliveries</a>";
+    assert!(page.contains(became), "{page}");
+    assert!(!new.contains(became), "it is not over");
 }
 
 #[tokio::test]

@@ -52,6 +52,36 @@ async fn key_is_made_shown_once_listed_and_opens_what_was_chosen() {
 }
 
 #[tokio::test]
+async fn form_that_is_sent_again_by_loading_anew_makes_and_shows_nothing_more() {
+    let api = Api::start().await;
+    let visitor = Visitor::administrator(&api).await;
+    for path in [NEW_KEY, NEW_LINK] {
+        let form = visitor.sees(path).await;
+        let drawn = between(&form, "name=\"drawn\" value=\"", "\"");
+        let wrong = [("drawn", drawn), ("opens", "account"), ("account", "")];
+        let right = [("drawn", drawn), ("opens", "account"), ("account", "acme")];
+        let right = [&right[..], &[("expires_in_seconds", "3600")]].concat();
+        for _ in 0..2 {
+            // What made nothing may be sent again.
+            assert_eq!(visitor.post(path, &wrong).await.status, 422, "{path}");
+        }
+        let made = visitor.post(path, &right).await;
+        assert_eq!(made.status, 200, "{path}: {}", made.html);
+        let before = keys(&api).await;
+        let again = visitor.post(path, &right).await;
+        assert_eq!(again.status, 409, "{path}: {}", again.html);
+        assert!(again.html.contains("It was made already, and is not shown again."));
+        assert!(!again.html.contains("id=\"made\""), "{}", again.html);
+        assert_eq!(keys(&api).await, before);
+        // The form anew makes another, of the same.
+        let anew = visitor.sees(path).await;
+        let drawn = between(&anew, "name=\"drawn\" value=\"", "\"");
+        let anew = [&[("drawn", drawn)][..], &right[1..]].concat();
+        assert_eq!(visitor.post(path, &anew).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn key_that_is_not_well_described_is_refused_beside_its_field() {
     let api = Api::start().await;
     let visitor = Visitor::administrator(&api).await;

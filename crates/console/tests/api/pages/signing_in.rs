@@ -31,7 +31,11 @@ async fn key_opens_a_session_and_signing_out_ends_it() {
     let out = visitor.post("/console/logout", &[]).await;
     assert_eq!(out.status, 303);
     assert!(out.headers[header::SET_COOKIE].to_str().expect("text").contains("Max-Age=0"));
-    assert_eq!(visitor.get("/console").await.status, 303, "the session is over");
+    assert!(visitor.sees(out.leads_to()).await.contains("You are signed out."));
+    let over = visitor.get("/console").await;
+    assert_eq!(over.status, 303, "the session is over");
+    assert!(visitor.sees(over.leads_to()).await.contains("Your session has ended."));
+    assert!(!form.contains("has ended"), "a stranger had none: {form}");
 }
 
 #[tokio::test]
@@ -54,6 +58,12 @@ async fn unknown_key_is_told_so_and_is_shown_nowhere() {
     assert_eq!(page.status, 401);
     assert!(page.html.contains("no API key that is known"), "{}", page.html);
     assert!(!page.html.contains("made-up"));
+    let field = between(&page.html, "<input id=\"key\"", ">");
+    for part in ["aria-invalid=\"true\"", "aria-describedby=\"key-error key-hint\"", "autofocus"] {
+        assert!(field.contains(part), "{part}: {field}");
+    }
+    assert!(page.html.contains("id=\"key-error\""), "{}", page.html);
+    assert!(!stranger.sees("/console/login").await.contains("aria-invalid"));
     assert!(page.headers.get(header::SET_COOKIE).is_none());
 }
 
@@ -96,6 +106,42 @@ async fn form_without_its_token_or_from_another_site_is_refused() {
         assert_eq!(page.status, 403, "{site}");
     }
     visitor.sees("/console").await;
+}
+
+#[tokio::test]
+async fn who_is_signed_in_keeps_the_navigation_where_something_went_wrong() {
+    let api = Api::start().await;
+    let visitor = Visitor::of_account(&api, "acme").await;
+    for (path, status) in
+        [("/console/nothing-here", 404), ("/console/integrations", 404), ("/console/logout", 405)]
+    {
+        let page = visitor.get(path).await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.html.contains("<nav aria-label=\"Console\">"), "{path}: {}", page.html);
+        assert!(!page.html.contains("aria-current"), "{path}: it is in no part");
+        assert!(!page.html.contains("Integrations"), "{path}: not theirs");
+        let bare = Visitor::stranger(&api).get(path).await;
+        assert!(!bare.html.contains("<nav"), "{path}: {}", bare.html);
+    }
+}
+
+#[tokio::test]
+async fn another_account_is_not_there_on_every_page_that_takes_one() {
+    let api = Api::start().await;
+    let visitor = Visitor::of_account(&api, "acme").await;
+    for path in [
+        "",
+        "/callbacks",
+        "/events",
+        "/deliveries",
+        "/failed",
+        "/failed/replay",
+        "/event-notification",
+    ] {
+        let page = visitor.get(&format!("/console{path}?account=other")).await;
+        assert_eq!(page.status, 404, "{path}: {}", page.html);
+        assert!(page.html.contains("There is no such account"), "{path}: {}", page.html);
+    }
 }
 
 #[tokio::test]

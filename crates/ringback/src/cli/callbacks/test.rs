@@ -48,10 +48,14 @@ pub(super) async fn run(test: Test, session: &Session) -> anyhow::Result<()> {
     if answer.text("/status") == Some("delivered") {
         return Ok(());
     }
-    let message = format!(
-        "the test event is not delivered; see: ringback deliveries show {}",
-        answer.shown("/delivery")
-    );
+    let why = match answer.text("/waits_for") {
+        Some("circuit_open") => {
+            "the endpoint is left alone for a while since it kept failing (its circuit is open); the test goes out when it is tried again"
+        }
+        Some(_) => "the test event waits, and goes out in its turn",
+        None => "the test event is not delivered",
+    };
+    let message = format!("{why}; see: ringback deliveries show {}", answer.shown("/delivery"));
     Err(Failure::Incomplete(message).into())
 }
 

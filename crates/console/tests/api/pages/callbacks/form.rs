@@ -185,7 +185,7 @@ async fn what_is_wrong_is_told_at_its_field_and_what_was_typed_stays() {
         ("authorization-token", "no spaces"),
         ("headers", "“Host”: Ringback sets this header itself"),
         ("retry-max-retries", "a whole number from 0 to 100"),
-        ("rate-limit-per-second", "a whole number from 1 to 10000"),
+        ("rate-limit-per-second", "say how many requests a second, or leave the burst empty too"),
         ("timeout-ms", "a whole number of milliseconds from 100 to 120000"),
         ("circuit-open-seconds", "a number of seconds from 1 to 3600"),
     ] {
@@ -203,9 +203,13 @@ async fn what_is_wrong_is_told_at_its_field_and_what_was_typed_stays() {
     }
     assert!(!page.html.contains("has a space"), "a secret is not sent back");
     assert!(page.html.contains("Type it once more"));
-    let twice = with(typed, &[("headers", "X-A: 1\nX-A: 2")]);
+    let twice = with(typed, &[("headers", "X-A: 1\nX-A: 2\nX-B\nHost: other")]);
     let page = send(&visitor, LIST, &twice).await;
-    assert!(page.html.contains("“X-A” stands there twice"), "{}", page.html);
+    let beside = between(&page.html, "id=\"f-headers-error\">", "</p>");
+    for said in ["“X-A” stands there twice", "Write each header as Name: value.", "“Host”"]
+    {
+        assert!(beside.contains(said), "{said}: {beside}");
+    }
     assert!(all(&api).await.is_empty());
 }
 
@@ -245,12 +249,86 @@ async fn change_that_somebody_else_made_meanwhile_is_not_lost_unseen() {
     api.call("PATCH", &path, Some(json!({ "url": "https://example.org/" }))).await;
     let late = send(&visitor, &edit, &with(form, &[("description", "Late")])).await;
     assert_eq!(late.status, 422);
-    assert!(late.html.contains("this callback was changed after you opened the form"));
+    let said = between(&late.html, "role=\"alert\"", "</div>");
+    assert!(said.contains("Somebody else changed this callback meanwhile"), "{said}");
+    assert!(said.contains("(what differs from what you typed: Name, URL)"), "{said}");
+    assert!(said.contains("Save again to overwrite it.") && !said.contains("needs a change"));
     assert_eq!(api.get(&path).await["url"], "https://example.org/");
     let knowingly = fields_of(&late.html);
     assert_eq!(send(&visitor, &edit, &knowingly).await.status, 303);
     let saved = api.get(&path).await;
     assert_eq!((&saved["url"], &saved["description"]), (&json!(URL), &json!("Late")));
+}
+
+#[tokio::test]
+async fn form_that_is_sent_twice_adds_one_callback_and_one_that_differs_another() {
+    let api = Api::start().await;
+    let visitor = Visitor::administrator(&api).await;
+    let typed = [
+        ("url", URL),
+        ("account", "acme"),
+        ("authorization/type", "bearer"),
+        ("authorization/token", "one"),
+    ];
+    let form = with(fields_of(&visitor.sees("/console/callbacks/new").await), &typed);
+    let first = send(&visitor, LIST, &form).await;
+    assert_eq!(first.status, 303, "{}", first.html);
+    let second = send(&visitor, LIST, &form).await;
+    assert_eq!((second.status, second.leads_to()), (303, first.leads_to()));
+    assert_eq!(all(&api).await.len(), 1);
+    // Of what was asked for nothing is lost, be it in a secret alone, after going back.
+    let other = with(form.clone(), &[("authorization/token", "two")]);
+    assert_ne!(send(&visitor, LIST, &other).await.leads_to(), first.leads_to());
+    // Shown again with a mistake it is the same form; opened again it is another one.
+    let wrong = send(&visitor, LIST, &with(form.clone(), &[("timeout_ms", "x")])).await;
+    assert_eq!(wrong.status, 422);
+    let timeout = ("timeout_ms", "15000");
+    let mended = with(fields_of(&wrong.html), &[("authorization/token", "one"), timeout]);
+    assert_eq!(send(&visitor, LIST, &mended).await.leads_to(), first.leads_to());
+    let anew = with(fields_of(&visitor.sees("/console/callbacks/new").await), &typed);
+    send(&visitor, LIST, &anew).await;
+    assert_eq!(all(&api).await.len(), 3);
+    // Nobody else comes to an id by sending the same: it would be another's.
+    let other = Visitor::administrator(&api).await;
+    let same: Vec<_> = form.iter().filter(|(name, _)| name != "form-token").collect();
+    let same: Vec<_> = same.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_ne!(other.post(LIST, &same).await.leads_to(), first.leads_to());
+    assert_eq!(all(&api).await.len(), 4);
+}
+
+#[tokio::test]
+async fn form_that_is_older_than_a_day_is_taken_and_its_id_is_of_now() {
+    let api = Api::start().await;
+    let visitor = Visitor::administrator(&api).await;
+    let random = "0".repeat(32);
+    for drawn in ["0.", "9223372036854775807.", "-9223372036854775808.", "soon.", ""] {
+        let drawn = format!("{drawn}{random}");
+        let fields =
+            [("url", URL), ("account", "acme"), ("which-events", "all"), ("drawn", &drawn)];
+        visitor.does(LIST, &fields).await;
+    }
+    let made = all(&api).await;
+    assert_eq!(made.len(), 5);
+    let ms = |id: ringback_core::CallbackId| id.uuid().as_u128() >> 80;
+    let now = u128::try_from(ringback_testkit::builders::MADE_AT.ms()).expect("after 1970");
+    assert!(made.iter().all(|it| ms(it.id) == now));
+}
+
+#[tokio::test]
+async fn no_two_things_on_the_form_have_the_same_name() {
+    let api = Api::start().await;
+    let visitor = Visitor::administrator(&api).await;
+    let form = visitor.sees("/console/callbacks/new").await;
+    let named = |tag: &str| -> Vec<String> {
+        let begin = format!("<{tag}");
+        let parts = form.split(&begin).skip(1);
+        parts.map(|part| between(part, ">", "<").to_owned()).collect()
+    };
+    let mut names = [named("label"), named("legend")].concat();
+    names.retain(|name| !name.is_empty());
+    names.sort();
+    assert!(names.len() > 20, "{names:?}");
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
 }
 
 #[tokio::test]
