@@ -12,7 +12,7 @@ use ringback_core::retry::AttemptNumber;
 use ringback_core::{
     Account, Callback, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp,
 };
-use ringback_store::{HistoryRecord, Store};
+use ringback_store::{HistoryRecord, Step, Store, TrafficOf};
 use ringback_testkit::builders;
 
 const ACCOUNTS: usize = 100;
@@ -58,6 +58,7 @@ impl History {
             store.record(records.collect()).await?;
             number = last;
         }
+        added_up(&**store).await?;
         let (oldest, callback) = (event(0, events, now), &callbacks[callback_of(0, 0)]);
         Ok(Self {
             large: account(0),
@@ -67,6 +68,21 @@ impl History {
             delivery: DeliveryId::of(&oldest.account, oldest.id, callback.id, 0),
             middle: now - SPAN / 2,
         })
+    }
+}
+
+/// Waits until the sums for charts are written, which the store does every five seconds: until there are no more of them.
+async fn added_up(store: &dyn Store) -> Result<()> {
+    let mut written = 0;
+    let mut ticks = tokio::time::interval(Duration::from_secs(6));
+    loop {
+        ticks.tick().await;
+        let hours = store.traffic(&TrafficOf::All, Step::Hour, Timestamp::EPOCH).await?;
+        let attempts: u64 = hours.iter().map(|(_, traffic)| traffic.attempts()).sum();
+        if attempts > 0 && attempts == written {
+            return Ok(());
+        }
+        written = attempts;
     }
 }
 
