@@ -115,7 +115,7 @@ pub struct VariableIs {
     pub value: String,
 }
 
-/// How many events a search looks at before it says how far it came: some 50 ms (examples/lists.rs).
+/// How many events a search looks at before it says how far it came: a page takes some 15 ms for it (`cargo xtask bench pages`).
 pub const LOOKED_MAX: u32 = 10_000;
 
 /// What a search has found, last accepted first, and where it goes on.

@@ -27,11 +27,9 @@ pub(super) async fn show(
     State(console): State<Console>,
     visitor: Visitor,
     PathId(id): PathId<EventId>,
-    Asked(mut query): Asked,
+    asked: Asked,
 ) -> Result<Markup, Problem> {
-    let account = query.take::<Account>("account")?;
-    query.end()?;
-    let event = found(&console, &visitor, id, account).await?;
+    let event = asked_for(&console, &visitor, id, asked).await?;
     one(&console, &visitor, &event).await
 }
 
@@ -76,11 +74,9 @@ pub(super) async fn cancelling(
     State(console): State<Console>,
     visitor: Visitor,
     PathId(id): PathId<EventId>,
-    Asked(mut query): Asked,
+    asked: Asked,
 ) -> Result<Markup, Problem> {
-    let account = query.take::<Account>("account")?;
-    query.end()?;
-    let event = found(&console, &visitor, id, account).await?;
+    let event = asked_for(&console, &visitor, id, asked).await?;
     let pending = DeliveryQuery { status: Some(StatusFilter::Pending), ..deliveries_of(&event) };
     let said = match console.store.count_deliveries(&pending, COUNTED_MAX).await? {
         0 => html! { p { "Nothing of " strong { (event.name) } " is pending now." } },
@@ -104,6 +100,18 @@ pub(super) async fn cancelling(
         back: (&address, event.name.as_str()),
     };
     Ok(asked.page(&visitor, Section::Events))
+}
+
+/// The event that an address names, with the account that tells equal ids apart.
+async fn asked_for(
+    console: &Console,
+    visitor: &Visitor,
+    id: EventId,
+    Asked(mut query): Asked,
+) -> Result<Event, Problem> {
+    let account = query.take::<Account>("account")?;
+    query.end()?;
+    found(console, visitor, id, account).await
 }
 
 /// The account that tells equal ids apart, in a form.

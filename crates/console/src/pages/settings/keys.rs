@@ -131,15 +131,12 @@ pub(super) async fn make(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
     visitor.require_administrator()?;
-    let made = match whose(&fields) {
-        Ok(account) => {
-            let description = fields.text("description").trim().to_owned();
-            let new = NewApiKey { account, description };
-            let making = api_keys::make(&console, &visitor.caller, new);
-            console.shown_once.make((&visitor, &fields), console.clock.now(), making).await
-        }
-        Err(problem) => Err(problem),
+    let making = async {
+        let description = fields.text("description").trim().to_owned();
+        let new = NewApiKey { account: whose(&fields)?, description };
+        api_keys::make(&console, &visitor.caller, new).await
     };
+    let made = console.shown_once.make((&visitor, &fields), console.clock.now(), making).await;
     match made {
         Ok((key, about)) => Ok(made_page(&visitor, key.reveal(), &about)),
         Err(problem) => {

@@ -58,14 +58,11 @@ pub(super) async fn make(
     Posted { visitor, fields }: Posted,
 ) -> Result<Response, Problem> {
     visitor.require_administrator()?;
-    let made = match whose(&fields) {
-        Ok(account) => {
-            let new = NewConsoleLink::of_form(account, fields.text("expires_in_seconds"));
-            let making = console_links::make(&console, &visitor.caller, new);
-            console.shown_once.make((&visitor, &fields), console.clock.now(), making).await
-        }
-        Err(problem) => Err(problem),
+    let making = async {
+        let new = NewConsoleLink::of_form(whose(&fields)?, fields.text("expires_in_seconds"));
+        console_links::make(&console, &visitor.caller, new).await
     };
+    let made = console.shown_once.make((&visitor, &fields), console.clock.now(), making).await;
     match made {
         Ok(made) => Ok(made_page(&visitor, &headers, &made)),
         Err(problem) => {
