@@ -1,7 +1,8 @@
 //! What the pages of the console take of the server's time, with a million deliveries in the history, on both databases.
 //!
 //! The pages are asked for as a browser would, through the console's own router, one at a time; what is measured is the time
-//! until the last byte of the answer, without a network between.
+//! until the last byte of the answer, without a network between. Ten seconds pass from one to the next, so that each reads
+//! anew what is kept in memory for so long.
 
 mod history;
 mod visits;
@@ -115,8 +116,7 @@ async fn measure(
         let (first, median, worst) = (visit.first_ms(), visit.median_ms(), visit.worst_ms());
         let kb = visit.bytes / 1_000;
         say(&format!("| {what} | {first:.1} | {median:.1} | {worst:.1} | {kb} |\n"))?;
-        // The first one after a start also reads what is kept from then on: all callbacks, and their last day.
-        slow += usize::from(worst > GOAL_MS);
+        slow += usize::from(first.max(worst) > GOAL_MS);
     }
     Ok(slow)
 }

@@ -23,6 +23,7 @@ mod lately;
 mod layout;
 mod live;
 mod parts;
+mod ready;
 mod said;
 mod span;
 mod sure;
@@ -53,7 +54,7 @@ use crate::Console;
 pub(crate) use inputs::once::ShownOnce;
 pub(crate) use known::KnownCallbacks;
 pub(crate) use lately::Lately;
-pub(crate) use traffic::Days;
+pub(crate) use traffic::LastDay;
 pub(crate) use visitor::new_token;
 
 /// Where the pages are.

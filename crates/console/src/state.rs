@@ -13,7 +13,7 @@ use ringback_store::Store;
 use tokio::sync::Notify;
 
 use crate::facts::Facts;
-use crate::pages::{Days, KnownCallbacks, Lately, ShownOnce};
+use crate::pages::{KnownCallbacks, LastDay, Lately, ShownOnce};
 use crate::reference::Reference;
 use crate::sink::Sink;
 
@@ -30,7 +30,7 @@ pub struct Console {
     pub(crate) reference: Arc<Reference>,
     pub(crate) metrics: Metrics,
     pub(crate) known: Arc<KnownCallbacks>,
-    pub(crate) traffic: Arc<Lately<Days>>,
+    pub(crate) traffic: Arc<Lately<Arc<LastDay>>>,
     pub(crate) shown_once: Arc<ShownOnce>,
     /// None: it does not answer.
     pub(crate) queue: Arc<Lately<Option<Depth>>>,

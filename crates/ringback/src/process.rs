@@ -261,6 +261,8 @@ impl Process {
             start.task("letting go", |stop| letting_go.let_go(stop));
             let replaying = console.clone();
             start.task("bulk replays", |stop| replaying.replay(stop));
+            let showing = console.clone();
+            start.task("pages", |stop| showing.keep_pages_ready(stop));
             let (ports, claims) = (self.ports().clone(), self.parts.claims.clone());
             let retention = self.settings.retention;
             start.task("housekeeping", |stop| housekeeping::run(ports, claims, retention, stop));

@@ -1,5 +1,6 @@
 //! Visitors of the console: an administrator, and somebody of one account.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,12 @@ use ringback_console::Console;
 use ringback_core::ApiKeyId;
 use ringback_core::address::AddressPolicy;
 use ringback_core::secret::Secret;
-use ringback_runtime::Clock as _;
+use ringback_runtime::{Clock as _, Shutdown};
 use ringback_sqlite::Database;
 use ringback_store::{ApiKey, Cursor, KeyHash, Scope, Store};
 use ringback_testkit::ManualClock;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::history::History;
@@ -32,8 +34,10 @@ pub(super) enum Visitor {
 
 pub(super) struct Visits {
     router: Router,
+    clock: Arc<ManualClock>,
     /// The administrator's session, and the account's.
     cookies: [String; 2],
+    _at_work: JoinSet<Result<(), Infallible>>,
     _queue: TempDir,
 }
 
@@ -43,6 +47,9 @@ pub(super) struct Visit {
     times: Vec<Duration>,
     pub(super) bytes: usize,
 }
+
+/// From one visit to the next: what is kept in memory for some seconds is read anew.
+const BETWEEN: Duration = Duration::from_secs(10);
 
 const ADMINISTRATOR: &str = "rbk_an-administrator-of-benchmarks";
 const OF_ACCOUNT: &str = "rbk_somebody-of-the-large-account";
@@ -68,10 +75,14 @@ impl Visits {
         let bootstrap = Some(KeyHash::of(&Secret::new(ADMINISTRATOR)));
         let keys = Keys::new(Arc::clone(&store), bootstrap);
         let policy = AddressPolicy::allowing(Vec::new());
-        let console = Console::new(store, broker, clock, policy, keys);
-        let router = ringback_console::router(console);
+        let console = Console::new(store, broker, clock.clone(), policy, keys);
+        let router = ringback_console::router(console.clone());
         let cookies = [cookie(&router, ADMINISTRATOR).await?, cookie(&router, OF_ACCOUNT).await?];
-        Ok(Self { router, cookies, _queue: queue })
+        let mut at_work = JoinSet::new();
+        at_work.spawn(console.keep_pages_ready(Shutdown::new()));
+        // Nobody is faster than that to find the page.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Self { router, clock, cookies, _at_work: at_work, _queue: queue })
     }
 
     /// What is asked for: a name, the path, and by whom.
@@ -144,7 +155,7 @@ impl Visits {
         ])
     }
 
-    /// Asks for a page as often, and once before: for the first one something may have to be read that is then kept.
+    /// Asks for a page as often, and once before.
     pub(super) async fn visit(&self, visitor: Visitor, path: &str, runs: usize) -> Result<Visit> {
         let [administrator, of_account] = &self.cookies;
         let cookie = match visitor {
@@ -153,6 +164,7 @@ impl Visits {
         };
         let (mut times, mut bytes) = (Vec::new(), 0);
         for _ in 0..=runs {
+            self.clock.advance(BETWEEN);
             let request = Request::get(path).header(header::COOKIE, cookie).body(Body::empty())?;
             let began = Instant::now();
             let response = self.router.clone().oneshot(request).await?;

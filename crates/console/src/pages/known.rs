@@ -29,6 +29,14 @@ impl KnownCallbacks {
         Self { store, callbacks }
     }
 
+    /// All of them, as they are now.
+    ///
+    /// # Errors
+    /// If they changed and can't be read.
+    pub(super) async fn now(&self) -> Result<Arc<Callbacks>, Error> {
+        self.callbacks.now(self.read()).await
+    }
+
     /// What was known, with what has changed since: to read and unseal all of them takes the longer the more there are.
     async fn read(&self) -> Result<Callbacks, Error> {
         let before = self.callbacks.known();
@@ -49,8 +57,7 @@ impl KnownCallbacks {
 /// # Errors
 /// If they changed and can't be read.
 pub(super) async fn callbacks(console: &Console) -> Result<Arc<Callbacks>, Problem> {
-    let known = &console.known;
-    Ok(known.callbacks.now(known.read()).await?)
+    Ok(console.known.now().await?)
 }
 
 impl Callbacks {

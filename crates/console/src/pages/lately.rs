@@ -41,9 +41,35 @@ impl<T: Clone> Lately<T> {
             (Err(_), Some((_, old))) => return Ok(old),
             (Err(_), None) => self.asking.lock().await,
         };
-        if let Some(answer) = self.good_at(now) {
-            return Ok(answer);
+        match self.good_at(now) {
+            Some(answer) => Ok(answer),
+            None => self.ask(now, ask).await,
         }
+    }
+
+    /// A new answer, however old the last one is.
+    ///
+    /// # Errors
+    /// What `ask` says.
+    pub(super) async fn renew<E>(
+        &self,
+        now: Timestamp,
+        ask: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let _asking = self.asking.lock().await;
+        self.ask(now, ask).await
+    }
+
+    /// What was last answered, and when it was asked for.
+    pub(super) fn last(&self) -> Option<(Timestamp, T)> {
+        self.last.read().expect("nobody panics holding it").clone()
+    }
+
+    async fn ask<E>(
+        &self,
+        now: Timestamp,
+        ask: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let answer = ask.await?;
         let last = Some((now, answer.clone()));
         *self.last.write().expect("nobody panics holding it") = last;
@@ -54,10 +80,6 @@ impl<T: Clone> Lately<T> {
         // A clock that was put back must not keep it for ever.
         let is_good = |asked_at: Timestamp| (asked_at..asked_at + GOOD_FOR).contains(&now);
         self.last().filter(|(asked_at, _)| is_good(*asked_at)).map(|(_, answer)| answer)
-    }
-
-    fn last(&self) -> Option<(Timestamp, T)> {
-        self.last.read().expect("nobody panics holding it").clone()
     }
 }
 
@@ -77,6 +99,12 @@ mod tests {
         assert_eq!(at(109, Ok(2)).await, Ok(1));
         assert_eq!(at(110, Ok(3)).await, Ok(3));
         assert_eq!(at(50, Ok(4)).await, Ok(4), "the clock was put back");
+
+        let now = Timestamp::EPOCH + Duration::from_secs(51);
+        assert_eq!(lately.renew(now, async { Err("away") }).await, Err("away"));
+        assert_eq!(at(51, Ok(5)).await, Ok(4), "what was answered stays");
+        assert_eq!(lately.renew(now, async { Ok::<_, ()>(6) }).await, Ok(6));
+        assert_eq!(at(60, Ok(7)).await, Ok(6));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod links;
 mod live;
 mod log;
 mod overview;
+mod ready;
 mod reference;
 mod replays;
 mod settings;

@@ -2,12 +2,12 @@
 
 mod sort;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use ringback_api::{Problem, Query};
 use ringback_core::callback::{CallbackState, DisabledReason};
-use ringback_core::{Account, Callback, CallbackId};
+use ringback_core::{Account, Callback};
 
 use self::sort::{Column, Sort};
 use super::actions::row_actions;
@@ -19,7 +19,7 @@ use crate::pages::layout::{Section, page as whole_page};
 use crate::pages::parts::{
     ROWS, address, callback_badge, callback_link, day, nothing, number, percent,
 };
-use crate::pages::traffic::{self, Day};
+use crate::pages::traffic::{self, Day, Days};
 use crate::pages::visitor::Visitor;
 use crate::state::Console;
 
@@ -93,7 +93,7 @@ pub(in crate::pages) async fn page(
     Ok(whole_page(visitor, section, title, body))
 }
 
-fn row<'a>(callback: &'a Callback, days: &'a HashMap<CallbackId, Day>) -> Row<'a> {
+fn row<'a>(callback: &'a Callback, days: &'a Days) -> Row<'a> {
     Row { callback, day: days.get(&callback.id) }
 }
 

@@ -1,6 +1,5 @@
 //! Endpoints in trouble: what fails, what is gone, what is paused, and what to do about each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -15,7 +14,7 @@ use crate::pages::chart::sparkline;
 use crate::pages::parts::{
     COUNTED_MAX, address, badge, callback_link, counted, nothing, number, percent,
 };
-use crate::pages::traffic::{self, Day};
+use crate::pages::traffic::{self, Day, Days};
 use crate::pages::visitor::Visitor;
 use crate::pages::{ROOT, parts};
 
@@ -88,7 +87,7 @@ pub(super) async fn find(
 
 fn failing<'a>(
     callbacks: Vec<&'a Arc<Callback>>,
-    days: &HashMap<CallbackId, Day>,
+    days: &Days,
 ) -> Vec<(&'a Arc<Callback>, Traffic)> {
     let recent = |callback: &Callback| {
         let mut sum = Traffic::default();
