@@ -28,6 +28,7 @@ mod said;
 mod span;
 mod sure;
 mod traffic;
+mod waiting;
 
 // The pages.
 mod callback;
@@ -56,6 +57,7 @@ pub(crate) use known::KnownCallbacks;
 pub(crate) use lately::Lately;
 pub(crate) use traffic::LastDay;
 pub(crate) use visitor::new_token;
+pub(crate) use waiting::Waiting;
 
 /// Where the pages are.
 pub(crate) const ROOT: &str = "/console";

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use crate::exit::Failure;
 use crate::health::Checkup;
 use crate::parts::Parts;
-use crate::sampler::{Asks, Sampler};
+use crate::sampler::Sampler;
 use crate::settings::Settings;
 use crate::traces::Exporter;
 use crate::{facts, health, housekeeping, http};
@@ -242,8 +242,11 @@ impl Process {
 
     /// Starts what this role does besides answering requests.
     fn start(&self, start: &mut Start<'_>, ingest: Arc<Ingest>, console: &Console) {
-        let asks = if self.role.manages() { Asks::Everything } else { Asks::WhetherUp };
-        let sampler = Sampler::new(self.ports(), self.checkup.clone(), asks);
+        let sampler = Sampler::new(self.ports(), self.checkup.clone());
+        let sampler = match self.role.manages() {
+            true => sampler.of_everything(console.clone()),
+            false => sampler,
+        };
         start.task("sampler", |stop| sampler.run(stop));
         if self.role.takes_events_in()
             && let Some(intake) = &self.parts.intake

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringback_broker::Depth;
+use ringback_console::Console;
 use ringback_metrics::{Dependency, Metrics, Queue};
 use ringback_runtime::Shutdown;
 use ringback_worker::Ports;
@@ -24,21 +25,19 @@ type Count = fn(&Depth) -> u64;
 pub(crate) struct Sampler {
     ports: Ports,
     checkup: Arc<Checkup>,
-    asks: Asks,
-}
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asks {
-    /// Whether the ports can do what they are for.
-    WhetherUp,
-    /// Besides, how much waits on the queue and in the history: these are everybody's, so that one who asks is enough.
-    Everything,
+    console: Option<Console>,
 }
 
 impl Sampler {
-    pub(crate) fn new(ports: &Ports, checkup: Arc<Checkup>, asks: Asks) -> Self {
-        Self { ports: ports.clone(), checkup, asks }
+    /// Asks whether the ports can do what they are for.
+    pub(crate) fn new(ports: &Ports, checkup: Arc<Checkup>) -> Self {
+        Self { ports: ports.clone(), checkup, console: None }
+    }
+
+    /// The same, which also asks how much waits on the queue and in the history: these are everybody's, so that one who asks
+    /// is enough. The console shows what was answered.
+    pub(crate) fn of_everything(self, console: Console) -> Self {
+        Self { console: Some(console), ..self }
     }
 
     /// Asks until asked to stop.
@@ -47,11 +46,11 @@ impl Sampler {
     /// None: what can't be asked now is asked again later.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
         let work = async {
-            match self.asks {
-                Asks::WhetherUp => self.dependencies().await,
+            match &self.console {
+                None => self.dependencies().await,
                 // Each in its own time: one that does not answer keeps no other waiting.
-                Asks::Everything => {
-                    tokio::join!(self.dependencies(), self.queue(), self.history());
+                Some(console) => {
+                    tokio::join!(self.dependencies(), self.queue(), self.history(console));
                 }
             }
         };
@@ -98,10 +97,10 @@ impl Sampler {
         }
     }
 
-    async fn history(&self) {
+    async fn history(&self, console: &Console) {
         loop {
             let now = self.ports.clock.now();
-            let backlog = answer(self.ports.store.backlog(now)).await;
+            let backlog = answer(console.ask_for_backlog()).await;
             let oldest = backlog.as_ref().map(|backlog| {
                 backlog.oldest_due.map_or(Duration::ZERO, |oldest| now.since(oldest))
             });

@@ -277,6 +277,13 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// [`Error`] if they can't be read.
     async fn ahead(&self, callback: CallbackId, limit: usize) -> Result<Vec<Delivery>, Error>;
 
+    /// Those of these callbacks whose circuit is open: of the next deliveries to each, as many as an open circuit lets
+    /// through and some more, one waits for that. In no order.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error>;
+
     /// The attempts of a delivery, first one first.
     ///
     /// # Errors

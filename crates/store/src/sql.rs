@@ -416,6 +416,20 @@ pub(crate) fn ahead<B: Bind + Default>(callback: CallbackId, limit: usize) -> St
     statement
 }
 
+/// Along the same index, a few rows of each.
+pub(crate) fn open_circuits<B: Bind + Default>(of: &[CallbackId]) -> Statement<B> {
+    let mut statement = Statement::new("WITH asked (id) AS (VALUES ");
+    for (index, callback) in of.iter().enumerate() {
+        statement.push(if index == 0 { "(" } else { ",(" }).id(callback.uuid()).push(")");
+    }
+    statement.push(
+        ") SELECT id AS callback_id FROM asked WHERE EXISTS (SELECT 1 FROM (SELECT reason FROM delivery \
+         WHERE callback_id = asked.id AND status = 'pending' ORDER BY next_attempt_at_ms LIMIT 5) AS next \
+         WHERE reason = 'circuit_open')",
+    );
+    statement
+}
+
 /// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.
 fn status_is(status: StatusFilter) -> &'static str {
     match status {

@@ -233,6 +233,10 @@ impl Store for SqliteStore {
         history::ahead(&self.database, callback, limit).await
     }
 
+    async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error> {
+        history::open_circuits(&self.database, of).await
+    }
+
     async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
         history::attempts(&self.database, delivery).await
     }

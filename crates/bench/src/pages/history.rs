@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ringback_core::callback::{Format, Method};
 use ringback_core::delivery::{
     Attempt, CancelReason, Delivery, DeliveryState, Response, SentRequest, WaitReason,
@@ -21,8 +21,11 @@ const CALLBACKS: usize = 1_000;
 const FAN_OUT: usize = 4;
 /// Events handed to the store at once.
 const TOGETHER: usize = 500;
-/// The history is of the last so long.
-pub(super) const SPAN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Events after which the sums for charts are waited for: at this pace more would come than are kept in memory.
+const ADDED_UP_AFTER: usize = 20_000;
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The history is of so many days: as many as are kept if nobody says otherwise.
+pub(super) const DAYS: u32 = 30;
 
 /// What was written, to ask for.
 pub(super) struct History {
@@ -57,8 +60,10 @@ impl History {
                 (number..last).flat_map(|number| records(number, events, now, &callbacks));
             store.record(records.collect()).await?;
             number = last;
+            if number.is_multiple_of(ADDED_UP_AFTER) || number == events {
+                added_up(&**store, number * FAN_OUT).await?;
+            }
         }
-        added_up(&**store).await?;
         let (oldest, callback) = (event(0, events, now), &callbacks[callback_of(0, 0)]);
         Ok(Self {
             large: account(0),
@@ -66,24 +71,22 @@ impl History {
             small: account(ACCOUNTS - 1),
             event: oldest.id,
             delivery: DeliveryId::of(&oldest.account, oldest.id, callback.id, 0),
-            middle: now - SPAN / 2,
+            middle: now - DAY * DAYS / 2,
         })
     }
 }
 
-/// Waits until the sums for charts are written, which the store does every five seconds: until there are no more of them.
-async fn added_up(store: &dyn Store) -> Result<()> {
-    let mut written = 0;
-    let mut ticks = tokio::time::interval(Duration::from_secs(6));
-    loop {
-        ticks.tick().await;
+/// Waits until the sums for charts are written of so many attempts, which the store does every five seconds.
+async fn added_up(store: &dyn Store, attempts: usize) -> Result<()> {
+    for _ in 0..60 {
         let hours = store.traffic(&TrafficOf::All, Step::Hour, Timestamp::EPOCH).await?;
-        let attempts: u64 = hours.iter().map(|(_, traffic)| traffic.attempts()).sum();
-        if attempts > 0 && attempts == written {
+        let written: u64 = hours.iter().map(|(_, traffic)| traffic.attempts()).sum();
+        if usize::try_from(written)? == attempts {
             return Ok(());
         }
-        written = attempts;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    bail!("the sums of {attempts} attempts are not written within a minute")
 }
 
 /// A tenth of all is the first account's, the rest is spread.
@@ -114,7 +117,7 @@ fn callback(number: usize, now: Timestamp) -> Callback {
 }
 
 fn event(number: usize, events: usize, now: Timestamp) -> Event {
-    let age = SPAN.mul_f64((events - number) as f64 / events as f64);
+    let age = (DAY * DAYS).mul_f64((events - number) as f64 / events as f64);
     let at = now - age;
     let mut random = [0; 10];
     random[2..].copy_from_slice(&(number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());

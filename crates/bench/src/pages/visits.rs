@@ -50,6 +50,8 @@ pub(super) struct Visit {
 
 /// From one visit to the next: what is kept in memory for some seconds is read anew.
 const BETWEEN: Duration = Duration::from_secs(10);
+/// Of which the tasks of the process have so long, which begin with it.
+const TASKS_TAKE: Duration = Duration::from_millis(100);
 
 const ADMINISTRATOR: &str = "rbk_an-administrator-of-benchmarks";
 const OF_ACCOUNT: &str = "rbk_somebody-of-the-large-account";
@@ -79,7 +81,8 @@ impl Visits {
         let router = ringback_console::router(console.clone());
         let cookies = [cookie(&router, ADMINISTRATOR).await?, cookie(&router, OF_ACCOUNT).await?];
         let mut at_work = JoinSet::new();
-        at_work.spawn(console.keep_pages_ready(Shutdown::new()));
+        at_work.spawn(console.clone().keep_pages_ready(Shutdown::new()));
+        at_work.spawn(ask_for_backlog(console, clock.clone()));
         // Nobody is faster than that to find the page.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Self { router, clock, cookies, _at_work: at_work, _queue: queue })
@@ -165,6 +168,7 @@ impl Visits {
         let (mut times, mut bytes) = (Vec::new(), 0);
         for _ in 0..=runs {
             self.clock.advance(BETWEEN);
+            tokio::time::sleep(TASKS_TAKE).await;
             let request = Request::get(path).header(header::COOKIE, cookie).body(Body::empty())?;
             let began = Instant::now();
             let response = self.router.clone().oneshot(request).await?;
@@ -176,6 +180,15 @@ impl Visits {
         let first = times.remove(0);
         times.sort_unstable();
         Ok(Visit { first, times, bytes })
+    }
+}
+
+/// As a process does for its metrics.
+async fn ask_for_backlog(console: Console, clock: Arc<ManualClock>) -> Result<(), Infallible> {
+    loop {
+        // Pages ask themselves, then.
+        let _ = console.ask_for_backlog().await;
+        clock.sleep_until(clock.now() + BETWEEN / 2).await;
     }
 }
 

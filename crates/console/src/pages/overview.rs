@@ -11,7 +11,7 @@ use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::Problem;
 use ringback_core::{Account, Timestamp};
-use ringback_store::{DeliveryQuery, EventQuery, StatusFilter, TrafficOf};
+use ringback_store::{EventQuery, TrafficOf};
 
 use self::beginning::{first_steps, no_callbacks};
 use super::filters::{Filter, text_field};
@@ -20,6 +20,7 @@ use super::parts::{COUNTED_MAX, address, counted, duration, number};
 use super::said::Asked;
 use super::span::{Past, Span, chooser};
 use super::visitor::Visitor;
+use super::waiting::Pending;
 use super::{ROOT, chart, known};
 use crate::Console;
 
@@ -104,7 +105,7 @@ async fn content(
     let has_callbacks = !callbacks.is_empty();
     let of = account.map_or(TrafficOf::All, |account| TrafficOf::Account(account.clone()));
     let past = Past::read(console, &of, span).await?;
-    let waiting = Waiting::read(console, account).await?;
+    let pending = Pending::of(console, account).await?;
     let troubles = trouble::find(console, callbacks).await?;
     let instance = match visitor.is_administrator() && account.is_none() {
         true => instance::state(console).await?,
@@ -113,7 +114,7 @@ async fn content(
     Ok(html! {
         @if !has_callbacks { (no_callbacks(account)) }
         div #instance data-live="10" { (instance) }
-        div #now data-live="10" { (tiles(&past, &waiting, account)) }
+        div #now data-live="10" { (tiles(&past, pending, account, console.clock.now())) }
         div #trouble data-live="10" { (trouble::list(visitor, &troubles)) }
         div.columns {
             div #deliveries-chart data-live="10" { (chart::deliveries(&past)) }
@@ -122,31 +123,7 @@ async fn content(
     })
 }
 
-/// What is not settled.
-struct Waiting {
-    /// Up to [`COUNTED_MAX`].
-    deliveries: u64,
-    /// When the event of the oldest was accepted.
-    oldest: Option<Timestamp>,
-    now: Timestamp,
-}
-
-impl Waiting {
-    async fn read(console: &Console, account: Option<&Account>) -> Result<Self, Problem> {
-        let pending = DeliveryQuery {
-            account: account.cloned(),
-            status: Some(StatusFilter::Pending),
-            ..DeliveryQuery::default()
-        };
-        Ok(Self {
-            deliveries: console.store.count_deliveries(&pending, COUNTED_MAX).await?,
-            oldest: console.store.oldest_pending(account).await?,
-            now: console.clock.now(),
-        })
-    }
-}
-
-fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
+fn tiles(past: &Past, waiting: Pending, account: Option<&Account>, now: Timestamp) -> Markup {
     let sum = &past.sum;
     let account = account.map(Account::as_str).unwrap_or_default();
     let pending = address("/deliveries", &[("status", "pending"), ("account", account)]);
@@ -161,13 +138,13 @@ fn tiles(past: &Past, waiting: &Waiting, account: Option<&Account>) -> Markup {
             (chart::success_tile(past))
             div.tile {
                 dt { "Waiting now" }
-                dd { a href=(pending) { (counted(waiting.deliveries, COUNTED_MAX)) } small { "pending deliveries" } }
+                dd { a href=(pending) { (counted(waiting.count, COUNTED_MAX)) } small { "pending deliveries" } }
             }
             div.tile {
                 dt { "Oldest that waits" }
                 dd {
                     @match waiting.oldest {
-                        Some(at) => { (duration(waiting.now.since(at))) small { "since its event was accepted" } }
+                        Some(at) => { (duration(now.since(at))) small { "since its event was accepted" } }
                         None => { "–" small { "nothing waits" } }
                     }
                 }

@@ -1,6 +1,6 @@
 //! What the console looks for: events by their variables, numbers of deliveries, what comes next.
 
-use ringback_core::delivery::{CancelReason, DeliveryState};
+use ringback_core::delivery::{CancelReason, DeliveryState, WaitReason};
 use ringback_core::{Event, EventId};
 
 use super::Harness;
@@ -214,4 +214,31 @@ pub async fn what_is_ahead_comes_by_its_next_attempt(harness: &mut impl Harness)
     };
     assert_eq!(numbers(ahead(10).await.expect("read")), [at(2), at(4), at(3), at(1)]);
     assert_eq!(numbers(ahead(2).await.expect("read")), [at(2), at(4)]);
+}
+
+/// Those that have something among what is next that waits for it.
+pub async fn circuits_are_open_where_what_is_next_waits_for_them(harness: &mut impl Harness) {
+    let store = harness.store();
+    let all = [1, 2, 3, 4].map(|number| callback(number).id);
+    assert_eq!(store.open_circuits(&all).await.expect("read"), []);
+    let waits = |number, to, at_ms, reason| {
+        let state = DeliveryState::Pending { next_attempt_at: at(at_ms), waits: Some(reason) };
+        let event = event(number, "acme", "COMMENT_CREATED");
+        delivery_record(&delivery(&event, &callback(to), state, 0), None)
+    };
+    let mut records = vec![
+        waits(1, 1, 10, WaitReason::Retry),
+        waits(2, 1, 20, WaitReason::CircuitOpen),
+        waits(3, 2, 10, WaitReason::Retry),
+        waits(4, 4, 10, WaitReason::CircuitOpen),
+    ];
+    // Far ahead: it was open once.
+    records.extend((5..15).map(|number| waits(number, 3, 10, WaitReason::Retry)));
+    records.push(waits(15, 3, 20, WaitReason::CircuitOpen));
+    store.record(records).await.expect("recorded");
+    let mut open = store.open_circuits(&all).await.expect("read");
+    open.sort();
+    assert_eq!(open, [callback(1).id, callback(4).id]);
+    assert_eq!(store.open_circuits(&all[1..3]).await.expect("read"), []);
+    assert_eq!(store.open_circuits(&[]).await.expect("read"), []);
 }

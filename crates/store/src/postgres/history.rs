@@ -164,6 +164,17 @@ pub(super) async fn ahead(
     found.iter().map(rows::delivery).collect()
 }
 
+pub(super) async fn open_circuits(
+    database: &Database,
+    of: &[CallbackId],
+) -> Result<Vec<CallbackId>, Error> {
+    if of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = rows_of(database, sql::open_circuits(of)).await?;
+    found.iter().map(rows::callback_of_delivery).collect()
+}
+
 async fn rows_of(database: &Database, statement: Statement<Values>) -> Result<Vec<PgRow>, Error> {
     database.rows(AssertSqlSafe(statement.sql), statement.values).await
 }

@@ -27,27 +27,19 @@ const OLDEST_MAX: u32 = 100;
 
 /// Rows of a reason, since when the oldest of it is due, and how many are overdue. `$1` is now, `$2` the moment before
 /// which an attempt should have been made.
+///
+/// Each part stands there once, for all reasons: PostgreSQL plans it for each day of the history.
 pub(crate) fn backlog(parts: BacklogParts) -> String {
-    let reasons = WaitReason::ALL.map(WaitReason::as_str);
-    let mut selects: Vec<_> = reasons
-        .into_iter()
-        .map(|reason| {
-            let is = format!("reason = '{reason}'");
-            let overdue = if reason == WaitReason::Paused.as_str() {
-                overdue_of_resumed(parts)
-            } else {
-                overdue(parts, &is)
-            };
-            format!(
-                "SELECT '{reason}' AS reason, ({}) AS oldest_ms, ({overdue}) AS overdue",
-                oldest(parts, &is)
-            )
-        })
-        .collect();
+    let reasons = WaitReason::ALL.map(|reason| format!("('{}')", reason.as_str())).join(", ");
+    let (oldest_of_reason, overdue) = (oldest(parts, "reason = asked.of"), overdue(parts));
+    let (paused, resumed) = (WaitReason::Paused.as_str(), overdue_of_resumed(parts));
     // Under way, or on the queue again.
-    selects.push(format!("SELECT '' AS reason, ({}), 0", oldest(parts, "reason IS NULL")));
-    selects.push(format!("SELECT '' AS reason, ({}), 0", oldest_waiting(parts)));
-    selects.join(" UNION ALL ")
+    let (oldest, waiting) = (oldest(parts, "reason IS NULL"), oldest_waiting(parts));
+    format!(
+        "WITH asked (of) AS (VALUES {reasons}) SELECT of AS reason, ({oldest_of_reason}) AS oldest_ms, \
+         CASE of WHEN '{paused}' THEN ({resumed}) ELSE ({overdue}) END AS overdue FROM asked \
+         UNION ALL SELECT '', ({oldest}), 0 UNION ALL SELECT '', ({waiting}), 0"
+    )
 }
 
 fn oldest(parts: BacklogParts, is: &str) -> String {
@@ -58,10 +50,10 @@ fn oldest(parts: BacklogParts, is: &str) -> String {
     )
 }
 
-fn overdue(parts: BacklogParts, is: &str) -> String {
+fn overdue(parts: BacklogParts) -> String {
     let hint = parts.by_due;
     format!(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM delivery{hint} WHERE status = 'pending' AND {is} \
+        "SELECT COUNT(*) FROM (SELECT 1 FROM delivery{hint} WHERE status = 'pending' AND reason = asked.of \
          AND next_attempt_at_ms < $2 LIMIT {OVERDUE_MAX}) AS late"
     )
 }

@@ -628,6 +628,10 @@ impl Store for WatchedStore {
         self.inner.ahead(callback, limit).await
     }
 
+    async fn open_circuits(&self, of: &[CallbackId]) -> StoreResult<Vec<CallbackId>> {
+        self.inner.open_circuits(of).await
+    }
+
     async fn attempts(&self, delivery: DeliveryId) -> StoreResult<Vec<Attempt>> {
         self.inner.attempts(delivery).await
     }

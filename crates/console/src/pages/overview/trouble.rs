@@ -22,8 +22,6 @@ use crate::pages::{ROOT, parts};
 const SHOWN: usize = 10;
 /// What failed within so many hours is trouble now: two that are over, and the one that is not.
 const RECENT_HOURS: usize = 3;
-/// An open circuit shows in what is ahead: so many of those deliveries are looked at.
-const LOOKED_AHEAD: usize = 5;
 
 /// All that are in trouble, as far as they are shown.
 pub(super) struct Troubles {
@@ -68,8 +66,12 @@ pub(super) async fn find(
 
     // One after the other: others want the store's connections, too.
     let mut shown = Vec::new();
-    for (callback, recent) in failing.into_iter().take(SHOWN) {
-        let is_circuit_open = is_circuit_open(console, callback).await?;
+    let failing: Vec<_> = failing.into_iter().take(SHOWN).collect();
+    let with_circuit = failing.iter().filter(|(callback, _)| callback.circuit.enabled);
+    let with_circuit: Vec<_> = with_circuit.map(|(callback, _)| callback.id).collect();
+    let open = console.store.open_circuits(&with_circuit).await?;
+    for (callback, recent) in failing {
+        let is_circuit_open = open.contains(&callback.id);
         shown.push((callback, Kind::Failing { recent, is_circuit_open }));
     }
     shown.extend(gone.into_iter().take(SHOWN).map(|callback| (callback, Kind::Gone)));
@@ -115,14 +117,6 @@ pub(in crate::pages) async fn pending(
         ..DeliveryQuery::default()
     };
     Ok(console.store.count_deliveries(&query, COUNTED_MAX).await?)
-}
-
-async fn is_circuit_open(console: &Console, callback: &Callback) -> Result<bool, Problem> {
-    if !callback.circuit.enabled {
-        return Ok(false);
-    }
-    let ahead = console.store.ahead(callback.id, LOOKED_AHEAD).await?;
-    Ok(ahead.iter().any(waits_for_circuit))
 }
 
 /// Whether a delivery is put off because its endpoint is left alone.

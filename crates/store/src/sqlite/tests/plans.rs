@@ -115,6 +115,7 @@ async fn what_is_pending_is_found_along_indexes() {
             "delivery_undelivered_of_account (account=? AND status=?",
         ),
         (sql::ahead::<Values>(callback(1).id, 50), "delivery_ahead"),
+        (sql::open_circuits::<Values>(&[callback(1).id, callback(2).id]), "delivery_ahead"),
     ] {
         assert_runs_along(harness.database(), &statement.sql, index).await;
     }
