@@ -114,6 +114,7 @@ macro_rules! store_conformance {
             deliveries_are_counted_up_to_a_limit,
             oldest_pending_delivery_says_since_when,
             what_is_ahead_comes_by_its_next_attempt,
+            last_outcomes_are_those_of_the_last_attempts,
             circuits_are_open_where_what_is_next_waits_for_them,
             session_is_good_until_it_expires_or_ends,
             expired_sessions_and_links_are_forgotten,

@@ -1,12 +1,13 @@
 //! The port: what Ringback asks of a store.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery, WaitReason};
 use ringback_core::{
-    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp,
 };
 use tokio::sync::{broadcast, watch};
 
@@ -283,6 +284,12 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// # Errors
     /// [`Error`] if they can't be read.
     async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error>;
+
+    /// What the last attempt at each of these deliveries met. One that was not tried yet has none.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error>;
 
     /// The attempts of a delivery, first one first.
     ///

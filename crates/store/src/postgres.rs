@@ -28,6 +28,7 @@ mod traffic;
 mod transfer;
 mod values;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,7 +37,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::{
-    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp,
 };
 use ringback_runtime::{Clock, Shutdown};
 use tokio::sync::{broadcast, watch};
@@ -345,6 +346,10 @@ impl Store for PostgresStore {
 
     async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error> {
         history::open_circuits(&self.database, of).await
+    }
+
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+        history::last_outcomes(&self.database, of).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {

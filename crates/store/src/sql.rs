@@ -8,6 +8,7 @@ mod traffic;
 
 use std::sync::Arc;
 
+use ringback_core::delivery::Delivery;
 use ringback_core::{Account, CallbackId, EventId, Timestamp};
 use uuid::Uuid;
 
@@ -427,6 +428,32 @@ pub(crate) fn open_circuits<B: Bind + Default>(of: &[CallbackId]) -> Statement<B
          WHERE callback_id = asked.id AND status = 'pending' ORDER BY next_attempt_at_ms LIMIT 5) AS next \
          WHERE reason = 'circuit_open')",
     );
+    statement
+}
+
+/// Attempts by their keys, which where the history is kept by the day have a day besides.
+pub(crate) fn last_outcomes<B: Bind + Default>(
+    of: &[Delivery],
+    day: Option<fn(&Delivery) -> i64>,
+) -> Statement<B> {
+    let (columns, same_day) = match day {
+        Some(_) => ("id, attempts, day", " AND attempt.day = asked.day"),
+        None => ("id, attempts", ""),
+    };
+    let mut statement = Statement::new(format!("WITH asked ({columns}) AS (VALUES "));
+    for (index, delivery) in of.iter().enumerate() {
+        statement.push(if index == 0 { "(" } else { ",(" }).id(delivery.id.uuid());
+        statement.push(",").number(delivery.attempts.into());
+        if let Some(day) = day {
+            statement.push(",").number(day(delivery));
+        }
+        statement.push(")");
+    }
+    statement.push(
+        ") SELECT delivery_id, outcome, attempt.status, retry_after_ms, error FROM asked JOIN attempt \
+         ON delivery_id = asked.id AND number = asked.attempts",
+    );
+    statement.push(same_day);
     statement
 }
 

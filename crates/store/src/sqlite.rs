@@ -16,12 +16,13 @@ mod transaction;
 mod transfer;
 mod values;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::{
-    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Timestamp,
+    Account, ApiKeyId, Callback, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp,
 };
 use ringback_runtime::Clock;
 use ringback_sqlite::Database;
@@ -235,6 +236,10 @@ impl Store for SqliteStore {
 
     async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error> {
         history::open_circuits(&self.database, of).await
+    }
+
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+        history::last_outcomes(&self.database, of).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {

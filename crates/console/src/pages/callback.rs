@@ -13,8 +13,11 @@ use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 use ringback_core::{CallbackId, Timestamp};
 use ringback_store::{DeliveryQuery, StatusFilter};
 
+use super::ROOT;
 use super::callbacks::{actions, section_of};
+use super::deliveries::{self, LastOutcomes};
 use super::filters::Filter;
+use super::known::callbacks;
 use super::layout::page;
 use super::overview::trouble::{pending, waits_for_circuit};
 use super::parts::{
@@ -24,7 +27,6 @@ use super::parts::{
 use super::said::Asked;
 use super::span::Span;
 use super::visitor::Visitor;
-use super::{ROOT, deliveries};
 use crate::Console;
 use crate::callbacks::own;
 
@@ -51,6 +53,8 @@ async fn show(
     let ahead = console.store.ahead(id, AHEAD_SHOWN).await?;
     let query = DeliveryQuery { callback: Some(id), ..DeliveryQuery::default() };
     let last = console.store.deliveries(&query, LAST_SHOWN, None).await?.items;
+    let outcomes = LastOutcomes::of(&console, &last).await?;
+    let known = callbacks(&console).await?;
     let now = console.clock.now();
     let body = html! {
         (crumbs(&callback))
@@ -70,7 +74,7 @@ async fn show(
         section.part aria-labelledby="last-title" {
             h2 #last-title { "Last deliveries" }
             (by_status(id))
-            div #last data-live { (deliveries::table_of_callback(&visitor, &last)) }
+            div #last data-live { (deliveries::table_of_callback(&visitor, &known, (&last, &outcomes))) }
         }
         (settings::all(&callback, now))
     };

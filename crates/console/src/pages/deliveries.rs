@@ -3,6 +3,7 @@
 mod attempts;
 mod curl;
 mod one;
+mod outcome;
 mod standing;
 mod table;
 
@@ -26,6 +27,7 @@ use super::visitor::Visitor;
 use crate::Console;
 use crate::deliveries::Status;
 
+pub(super) use outcome::LastOutcomes;
 pub(super) use table::{name_link, table, table_of_callback};
 
 pub(super) fn router() -> Router<Console> {
@@ -59,6 +61,7 @@ async fn list(
         true => console.store.deliveries(&wanted, ROWS, after.as_ref()).await?,
         false => Page { items: Vec::new(), next: None },
     };
+    let outcomes = LastOutcomes::of(&console, &found.items).await?;
     let is_filtered = address(&filter, &wanted) != format!("{ROOT}/deliveries");
     let body = html! {
         div.head { h1 { "Deliveries" } }
@@ -75,7 +78,7 @@ async fn list(
         }
         div #deliveries data-live[after.is_none()] {
             @if !found.items.is_empty() {
-                (table(&visitor, &known, &found.items))
+                (table(&visitor, &known, (&found.items, &outcomes)))
             } @else if filter.is_right() {
                 div.card.bare-list { (none(is_filtered)) }
             }

@@ -13,13 +13,11 @@ use ringback_core::delivery::Delivery;
 use ringback_store::{Cursor, DeliveryQuery, Page, StatusFilter};
 
 use super::ROOT;
-use super::deliveries::name_link;
+use super::deliveries::{LastOutcomes, name_link};
 use super::filters::{Filter, account_field, callback_field, choice_field, time_fields};
 use super::known::{Callbacks, callbacks};
 use super::layout::{Section, page};
-use super::parts::{
-    self, COUNTED_MAX, ROWS, callback_link, nothing, number, pager, text_of, time, token,
-};
+use super::parts::{self, COUNTED_MAX, ROWS, callback_link, nothing, pager, text_of, time, token};
 use super::posted::Fields;
 use super::said::Asked;
 use super::visitor::Visitor;
@@ -93,6 +91,7 @@ async fn shown(
         ),
         false => (Page { items: Vec::new(), next: None }, 0),
     };
+    let outcomes = LastOutcomes::of(console, &found.items).await?;
     let known = callbacks(console).await?;
     // An account's visitor sees no other: that is no filter.
     let is_of_some = wanted.callback.is_some() || !filter.text("account").is_empty();
@@ -139,7 +138,7 @@ async fn shown(
                         "Replay all " (counted(count)) " that match this filter"
                     }
                 }
-                (selection(visitor, &known, (wanted, &found.items)))
+                (selection(visitor, &known, (wanted, &found.items, &outcomes)))
             }
         }
         (pager(&address("/failed", wanted), after.is_none(), found.next.as_ref()))
@@ -160,7 +159,7 @@ fn status_field(filter: &Filter) -> Markup {
 fn selection(
     visitor: &Visitor,
     known: &Callbacks,
-    (wanted, deliveries): (&DeliveryQuery, &[Delivery]),
+    (wanted, deliveries, outcomes): (&DeliveryQuery, &[Delivery], &LastOutcomes),
 ) -> Markup {
     html! {
         form method="post" action={ (ROOT) "/failed/retry" } {
@@ -174,12 +173,12 @@ fn selection(
                             th scope="col" { "Event" }
                             @if visitor.is_administrator() { th scope="col" { "Account" } }
                             th scope="col" { "Callback" }
-                            th.number scope="col" { "Attempts" }
+                            th scope="col" { "Attempts, last outcome" }
                             th scope="col" { "Accepted" }
                             th scope="col" { (if is_cancelled(wanted) { "Cancelled" } else { "Given up" }) }
                         }
                     }
-                    tbody { @for delivery in deliveries { (row(visitor, known, delivery)) } }
+                    tbody { @for delivery in deliveries { (row(visitor, known, (delivery, outcomes))) } }
                 }
             }
             div.actions.for-selected {
@@ -190,7 +189,11 @@ fn selection(
     }
 }
 
-fn row(visitor: &Visitor, known: &Callbacks, delivery: &Delivery) -> Markup {
+fn row(
+    visitor: &Visitor,
+    known: &Callbacks,
+    (delivery, outcomes): (&Delivery, &LastOutcomes),
+) -> Markup {
     let callback = known.get(&visitor.caller, delivery.callback);
     html! {
         tr {
@@ -206,7 +209,9 @@ fn row(visitor: &Visitor, known: &Callbacks, delivery: &Delivery) -> Markup {
             th scope="row" { (name_link(delivery)) }
             @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
             td data-label="Callback" { (callback_link(callback, delivery.callback)) }
-            td.number data-label="Attempts" { (number(delivery.attempts.into())) }
+            td data-label="Attempts, last outcome" {
+                span { (outcomes.attempts(visitor, known, delivery)) }
+            }
             td data-label="Accepted" { (time(delivery.created_at)) }
             td data-label="Given up" { (time(delivery.updated_at)) }
         }

@@ -1,11 +1,14 @@
 //! What the console looks for: events by their variables, numbers of deliveries, what comes next.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use ringback_core::delivery::{CancelReason, DeliveryState, WaitReason};
-use ringback_core::{Event, EventId};
+use ringback_core::{Event, EventId, Outcome};
 
 use super::Harness;
 use super::samples::{
-    account, at, callback, delivery, delivery_record, event, event_record, pending,
+    account, at, attempt, callback, delivery, delivery_record, event, event_record, pending,
 };
 use crate::{Cursor, DeliveryQuery, EventSearch, LOOKED_MAX, StatusFilter, Store, VariableIs};
 
@@ -214,6 +217,32 @@ pub async fn what_is_ahead_comes_by_its_next_attempt(harness: &mut impl Harness)
     };
     assert_eq!(numbers(ahead(10).await.expect("read")), [at(2), at(4), at(3), at(1)]);
     assert_eq!(numbers(ahead(2).await.expect("read")), [at(2), at(4)]);
+}
+
+/// One for each that was tried, and of all that were made the last.
+pub async fn last_outcomes_are_those_of_the_last_attempts(harness: &mut impl Harness) {
+    let store = harness.store();
+    let of = |number, attempts| {
+        let event = event(number, "acme", "COMMENT_CREATED");
+        delivery(&event, &callback(1), pending(), attempts)
+    };
+    let [tried, once, not_yet] = [of(1, 2), of(2, 1), of(3, 0)];
+    let refused = Outcome::HttpError { status: 503, retry_after: Some(Duration::from_secs(7)) };
+    let lost = Outcome::Connection { reason: "refused".to_owned() };
+    let records = [
+        delivery_record(&tried, Some(attempt(&tried, 1, lost.clone(), None))),
+        delivery_record(&tried, Some(attempt(&tried, 2, refused.clone(), None))),
+        delivery_record(&once, Some(attempt(&once, 1, lost.clone(), None))),
+        delivery_record(&not_yet, None),
+    ];
+    for record in records {
+        store.record(vec![record]).await.expect("recorded");
+    }
+    let all = [tried.clone(), once.clone(), not_yet.clone()];
+    let found = store.last_outcomes(&all).await.expect("read");
+    assert_eq!(found, HashMap::from([(tried.id, refused), (once.id, lost)]));
+    assert!(store.last_outcomes(&[not_yet]).await.expect("read").is_empty());
+    assert!(store.last_outcomes(&[]).await.expect("read").is_empty());
 }
 
 /// Those that have something among what is next that waits for it.

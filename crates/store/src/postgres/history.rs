@@ -1,9 +1,9 @@
 //! History, read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Timestamp};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -173,6 +173,18 @@ pub(super) async fn open_circuits(
     }
     let found = rows_of(database, sql::open_circuits(of)).await?;
     found.iter().map(rows::callback_of_delivery).collect()
+}
+
+pub(super) async fn last_outcomes(
+    database: &Database,
+    of: &[Delivery],
+) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+    if of.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let day: fn(&Delivery) -> i64 = |delivery| day_of(delivery.created_at).into();
+    let found = rows_of(database, sql::last_outcomes(of, Some(day))).await?;
+    found.iter().map(rows::outcome_of_delivery).collect()
 }
 
 async fn rows_of(database: &Database, statement: Statement<Values>) -> Result<Vec<PgRow>, Error> {

@@ -152,6 +152,12 @@ pub(crate) fn callback_of_delivery<R: Columns>(row: &R) -> Result<CallbackId, Er
     Row::of("delivery", row).id("callback_id", CallbackId::from_uuid)
 }
 
+/// Of which delivery, and what an attempt at it met.
+pub(crate) fn outcome_of_delivery<R: Columns>(row: &R) -> Result<(DeliveryId, Outcome), Error> {
+    let row = Row::of("attempt", row);
+    Ok((row.id("delivery_id", DeliveryId::from_uuid)?, outcome(&row)?))
+}
+
 pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {
     let row = Row::of("attempt", row);
     let number = attempt_number(&row, "number")?;

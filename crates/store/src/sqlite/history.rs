@@ -1,9 +1,10 @@
 //! History, read.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ringback_core::delivery::{Attempt, Delivery};
-use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Timestamp};
+use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -196,6 +197,17 @@ pub(super) async fn open_circuits(
     }
     let found = rows_of(database, sql::open_circuits(of)).await?;
     found.iter().map(rows::callback_of_delivery).collect()
+}
+
+pub(super) async fn last_outcomes(
+    database: &Database,
+    of: &[Delivery],
+) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+    if of.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = rows_of(database, sql::last_outcomes(of, None)).await?;
+    found.iter().map(rows::outcome_of_delivery).collect()
 }
 
 async fn rows_of(

@@ -12,7 +12,7 @@ use ringback_core::delivery::{Attempt, CancelReason, Delivery};
 use ringback_core::rate::{Admission, Asking, RateLimit};
 use ringback_core::{
     Account, ApiKeyId, Callback, CallbackId, DeliveryId, Dispatch, Event, EventId, EventName,
-    ReplayId, Timestamp,
+    Outcome, ReplayId, Timestamp,
 };
 use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, RequestKey};
 use ringback_store::{
@@ -630,6 +630,10 @@ impl Store for WatchedStore {
 
     async fn open_circuits(&self, of: &[CallbackId]) -> StoreResult<Vec<CallbackId>> {
         self.inner.open_circuits(of).await
+    }
+
+    async fn last_outcomes(&self, of: &[Delivery]) -> StoreResult<HashMap<DeliveryId, Outcome>> {
+        self.inner.last_outcomes(of).await
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> StoreResult<Vec<Attempt>> {

@@ -6,10 +6,11 @@ use ringback_core::retry::AttemptNumber;
 use ringback_core::secret::Secret;
 use ringback_core::{Event, Outcome, render};
 
+use super::outcome::outcome_badge;
 use super::{curl, standing};
 use crate::deliveries::History;
 use crate::pages::ROOT;
-use crate::pages::parts::{badge, duration, so_many, time};
+use crate::pages::parts::{duration, so_many, time};
 use crate::wire::delivery::Detail;
 
 /// So many of the last attempts are shown whole: each may hold a body of many kilobytes.
@@ -58,7 +59,7 @@ fn rows(delivery: &Delivery, attempts: &[Attempt], detail: Detail) -> Markup {
                             }
                             td data-label="Began" { (time(attempt.started_at)) }
                             td data-label="Took" { (duration(attempt.duration)) }
-                            td data-label="Outcome" { (outcome_badge(attempt, detail)) }
+                            td data-label="Outcome" { (outcome_badge(&attempt.outcome, detail)) }
                         }
                     }
                 }
@@ -73,7 +74,7 @@ fn card(history: &History, attempt: &Attempt) -> Markup {
         article.card aria-labelledby={ "attempt-" (number) } {
             div.head {
                 h3 id={ "attempt-" (number) } { "Attempt " (number) }
-                (outcome_badge(attempt, history.detail))
+                (outcome_badge(&attempt.outcome, history.detail))
             }
             p {
                 "It began at " (time(attempt.started_at)) ", took " (duration(attempt.duration)) " and "
@@ -84,18 +85,6 @@ fn card(history: &History, attempt: &Attempt) -> Markup {
                 (came_back(attempt))
             }
         }
-    }
-}
-
-fn outcome_badge(attempt: &Attempt, detail: Detail) -> Markup {
-    match (&attempt.outcome, detail) {
-        (Outcome::Success { status }, Detail::Full) => badge("good", &status.to_string()),
-        (Outcome::HttpError { status, .. }, Detail::Full) => badge("bad", &status.to_string()),
-        (Outcome::Success { .. }, Detail::Outcome) => badge("good", "success"),
-        (Outcome::HttpError { .. }, Detail::Outcome) => badge("bad", "refused"),
-        (Outcome::Timeout { .. }, _) => badge("bad", "timeout"),
-        (Outcome::Connection { .. }, _) => badge("bad", "no connection"),
-        (Outcome::Blocked { .. }, _) => badge("bad", "blocked"),
     }
 }
 

@@ -4,65 +4,82 @@ use maud::{Markup, html};
 use ringback_core::Target;
 use ringback_core::delivery::{Delivery, DeliveryState, WaitReason};
 
+use super::outcome::LastOutcomes;
 use crate::pages::ROOT;
 use crate::pages::known::Callbacks;
-use crate::pages::parts::{badge, callback_link, delivery_badge, nothing, number, time};
+use crate::pages::parts::{badge, callback_link, delivery_badge, nothing, time};
 use crate::pages::visitor::Visitor;
 
 /// Deliveries, each with a link to all of it. Administrators see whose each is.
 pub(in crate::pages) fn table(
     visitor: &Visitor,
     callbacks: &Callbacks,
-    deliveries: &[Delivery],
+    rows: (&[Delivery], &LastOutcomes),
 ) -> Markup {
-    rows(visitor, Some(callbacks), deliveries)
+    Table { visitor, callbacks, is_of_one: false }.shows(rows)
 }
 
 /// The same of one callback's, which need not be said in each row.
-pub(in crate::pages) fn table_of_callback(visitor: &Visitor, deliveries: &[Delivery]) -> Markup {
-    rows(visitor, None, deliveries)
+pub(in crate::pages) fn table_of_callback(
+    visitor: &Visitor,
+    callbacks: &Callbacks,
+    rows: (&[Delivery], &LastOutcomes),
+) -> Markup {
+    Table { visitor, callbacks, is_of_one: true }.shows(rows)
 }
 
-fn rows(visitor: &Visitor, callbacks: Option<&Callbacks>, deliveries: &[Delivery]) -> Markup {
-    if deliveries.is_empty() {
-        let hint = html! { "There is one for each event and each callback that it goes to." };
-        return html! { div.card.bare-list { (nothing("No deliveries", hint)) } };
-    }
-    html! {
-        div.card.bare-list {
-            table.list {
-                thead {
-                    tr {
-                        th scope="col" { "Event" }
-                        @if visitor.is_administrator() { th scope="col" { "Account" } }
-                        @if callbacks.is_some() { th scope="col" { "Callback" } }
-                        th scope="col" { "Status" }
-                        th.number scope="col" { "Attempts" }
-                        th scope="col" { "Accepted" }
-                        th scope="col" { "Next or last attempt" }
+struct Table<'a> {
+    visitor: &'a Visitor,
+    callbacks: &'a Callbacks,
+    /// Of one callback.
+    is_of_one: bool,
+}
+
+impl Table<'_> {
+    fn shows(&self, (deliveries, outcomes): (&[Delivery], &LastOutcomes)) -> Markup {
+        if deliveries.is_empty() {
+            let hint = html! { "There is one for each event and each callback that it goes to." };
+            return html! { div.card.bare-list { (nothing("No deliveries", hint)) } };
+        }
+        html! {
+            div.card.bare-list {
+                table.list {
+                    thead {
+                        tr {
+                            th scope="col" { "Event" }
+                            @if self.visitor.is_administrator() { th scope="col" { "Account" } }
+                            @if !self.is_of_one { th scope="col" { "Callback" } }
+                            th scope="col" { "Status" }
+                            th scope="col" { "Attempts, last outcome" }
+                            th scope="col" { "Accepted" }
+                            th scope="col" { "Next or last attempt" }
+                        }
                     }
-                }
-                tbody {
-                    @for delivery in deliveries { (row(visitor, callbacks, delivery)) }
+                    tbody {
+                        @for delivery in deliveries { (self.row(delivery, outcomes)) }
+                    }
                 }
             }
         }
     }
-}
 
-fn row(visitor: &Visitor, callbacks: Option<&Callbacks>, delivery: &Delivery) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (name_link(delivery)) }
-            @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
-            @if let Some(callbacks) = callbacks {
-                @let callback = callbacks.get(&visitor.caller, delivery.callback);
-                td data-label="Callback" { (callback_link(callback, delivery.callback)) }
+    fn row(&self, delivery: &Delivery, outcomes: &LastOutcomes) -> Markup {
+        let Self { visitor, callbacks, is_of_one } = *self;
+        html! {
+            tr {
+                th scope="row" { (name_link(delivery)) }
+                @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
+                @if !is_of_one {
+                    @let callback = callbacks.get(&visitor.caller, delivery.callback);
+                    td data-label="Callback" { (callback_link(callback, delivery.callback)) }
+                }
+                td data-label="Status" { (delivery_badge(delivery.state)) }
+                td data-label="Attempts, last outcome" {
+                    span { (outcomes.attempts(visitor, callbacks, delivery)) }
+                }
+                td data-label="Accepted" { (time(delivery.created_at)) }
+                td data-label="Next or last attempt" { (next_or_last(delivery)) }
             }
-            td data-label="Status" { (delivery_badge(delivery.state)) }
-            td.number data-label="Attempts" { (number(delivery.attempts.into())) }
-            td data-label="Accepted" { (time(delivery.created_at)) }
-            td data-label="Next or last attempt" { (next_or_last(delivery)) }
         }
     }
 }

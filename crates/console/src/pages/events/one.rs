@@ -11,7 +11,7 @@ use ringback_store::{DeliveryQuery, Page, StatusFilter};
 use super::replaying::{Refused, question};
 use super::{event_address, plain};
 use crate::pages::ROOT;
-use crate::pages::deliveries;
+use crate::pages::deliveries::{self, LastOutcomes};
 use crate::pages::known::{Callbacks, callbacks};
 use crate::pages::layout::{Section, page};
 use crate::pages::parts::{self, COUNTED_MAX, ROWS, counted, nothing, time};
@@ -142,6 +142,7 @@ pub(super) fn deliveries_of(event: &Event) -> DeliveryQuery {
 
 async fn one(console: &Console, visitor: &Visitor, event: &Event) -> Result<Markup, Problem> {
     let found = console.store.deliveries(&deliveries_of(event), ROWS, None).await?;
+    let outcomes = LastOutcomes::of(console, &found.items).await?;
     let known = callbacks(console).await?;
     let is_pending = found.next.is_some() || found.items.iter().any(|one| !one.state.is_settled());
     let body = html! {
@@ -159,7 +160,7 @@ async fn one(console: &Console, visitor: &Visitor, event: &Event) -> Result<Mark
         (variables(&event.variables))
         section aria-labelledby="where" {
             h2 #where { "Deliveries" }
-            (where_it_went(visitor, &known, (event, &found)))
+            (where_it_went(visitor, &known, (event, &found, &outcomes)))
         }
     };
     Ok(page(visitor, Section::Events, event.name.as_str(), body))
@@ -222,7 +223,7 @@ fn as_json(variables: &Variables) -> String {
 fn where_it_went(
     visitor: &Visitor,
     known: &Callbacks,
-    (event, found): (&Event, &Page<Delivery>),
+    (event, found, outcomes): (&Event, &Page<Delivery>, &LastOutcomes),
 ) -> Markup {
     let (id, account) = (event.id.to_string(), event.account.as_str());
     let all = parts::address("/deliveries", &[("event", &id), ("account", account)]);
@@ -232,7 +233,7 @@ fn where_it_went(
             @if found.items.is_empty() {
                 div.card.bare-list { (nothing("No deliveries yet", hint)) }
             } @else {
-                (deliveries::table(visitor, known, &found.items))
+                (deliveries::table(visitor, known, (&found.items, outcomes)))
             }
             @if found.next.is_some() { p { a href=(all) { "All its deliveries" } } }
         }

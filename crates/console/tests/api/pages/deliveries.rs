@@ -279,6 +279,9 @@ async fn account_sees_of_an_instance_callback_only_how_it_went() {
     }
     let list = visitor.sees("/console/deliveries").await;
     assert!(list.contains(">A</a>") && !list.contains("Hush"), "{list}");
+    assert!(list.contains(">refused</span>") && !list.contains(">500</span>"), "{list}");
+    let list = Visitor::administrator(&api).await.sees("/console/deliveries").await;
+    assert!(list.contains(">500</span>") && !list.contains(">refused</span>"), "{list}");
     assert_eq!(visitor.post(&format!("/console/deliveries/{id}/retry"), &[]).await.status, 403);
     let waiting = pending(Some(WaitReason::Retry));
     let waits = api.delivery(&builders::event("B"), &to, waiting).await;

@@ -29,6 +29,7 @@ async fn list_shows_what_is_exhausted_and_how_many_there_are() {
     let all = visitor.sees("/console/failed").await;
     assert!(all.contains(">EARLY</a>") && all.contains(">LATE</a>") && !all.contains(">FINE</a>"));
     assert!(all.contains("<strong>2 failed</strong>"), "{all}");
+    assert_eq!(all.matches(">500</span>").count(), 2, "what the last attempt of each met: {all}");
     let late = all.find(">LATE</a>").expect("there");
     assert!(late < all.find(">EARLY</a>").expect("there"), "newest first");
     for filter in [

@@ -1,0 +1,58 @@
+//! What an attempt met, as small as a word: no more than the reader may see.
+
+use std::collections::HashMap;
+
+use maud::{Markup, html};
+use ringback_api::Problem;
+use ringback_core::delivery::Delivery;
+use ringback_core::{DeliveryId, Outcome};
+
+use crate::Console;
+use crate::deliveries::detail_for;
+use crate::pages::known::Callbacks;
+use crate::pages::parts::{badge, number};
+use crate::pages::visitor::Visitor;
+use crate::wire::delivery::Detail;
+
+/// The last outcome of each row of a list.
+pub(in crate::pages) struct LastOutcomes(HashMap<DeliveryId, Outcome>);
+
+impl LastOutcomes {
+    /// Of these.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(in crate::pages) async fn of(
+        console: &Console,
+        deliveries: &[Delivery],
+    ) -> Result<Self, Problem> {
+        Ok(Self(console.store.last_outcomes(deliveries).await?))
+    }
+
+    /// How many attempts were made, and what the last of them met.
+    pub(in crate::pages) fn attempts(
+        &self,
+        visitor: &Visitor,
+        callbacks: &Callbacks,
+        delivery: &Delivery,
+    ) -> Markup {
+        let callback = callbacks.get(&visitor.caller, delivery.callback);
+        let detail = detail_for(&visitor.caller, callback);
+        html! {
+            (number(delivery.attempts.into()))
+            @if let Some(outcome) = self.0.get(&delivery.id) { " " (outcome_badge(outcome, detail)) }
+        }
+    }
+}
+
+pub(super) fn outcome_badge(outcome: &Outcome, detail: Detail) -> Markup {
+    match (outcome, detail) {
+        (Outcome::Success { status }, Detail::Full) => badge("good", &status.to_string()),
+        (Outcome::HttpError { status, .. }, Detail::Full) => badge("bad", &status.to_string()),
+        (Outcome::Success { .. }, Detail::Outcome) => badge("good", "success"),
+        (Outcome::HttpError { .. }, Detail::Outcome) => badge("bad", "refused"),
+        (Outcome::Timeout { .. }, _) => badge("bad", "timeout"),
+        (Outcome::Connection { .. }, _) => badge("bad", "no connection"),
+        (Outcome::Blocked { .. }, _) => badge("bad", "blocked"),
+    }
+}
