@@ -13,7 +13,7 @@ use ringback_api::{
 };
 use ringback_core::secret::Secret;
 use ringback_core::{Account, ApiKeyId};
-use ringback_store::{ApiKey, Cursor, KeyHash, Page, Scope};
+use ringback_store::{ApiKey, Cursor, KeyHash, LastKey, Page, Scope};
 
 use crate::state::{Console, random};
 use crate::wire::api_key::{ApiKeyAnswer, MadeApiKey, NewApiKey};
@@ -148,11 +148,15 @@ pub(crate) async fn take_away(
     id: ApiKeyId,
 ) -> Result<(), Problem> {
     caller.require_instance()?;
-    if is_the_last(console, &console.store.api_keys().await?, id) {
-        return Err(Problem::conflict(THE_LAST));
+    let last = match Arc::<Keys>::from_ref(console).has_admin_key() {
+        true => LastKey::Goes,
+        false => LastKey::Stays,
+    };
+    if console.store.delete_api_key(id, last).await? {
+        return Ok(());
     }
-    match console.store.delete_api_key(id).await? {
-        true => Ok(()),
+    match is_the_last(console, &console.store.api_keys().await?, id) {
+        true => Err(Problem::conflict(THE_LAST)),
         false => Err(Problem::not_found("API key")),
     }
 }

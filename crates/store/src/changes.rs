@@ -8,7 +8,7 @@ use ringback_core::{ApiKeyId, Callback, CallbackId, Timestamp};
 
 use crate::port::{CallbackChange, Revision};
 use crate::rows::{self, Bind, Columns};
-use crate::{ApiKey, Error, MasterKey, sql};
+use crate::{ApiKey, Error, LastKey, MasterKey, sql};
 
 /// What a change is made of. It is kept only if each statement touches a row.
 pub(crate) type Statements<B> = Vec<(&'static str, B)>;
@@ -71,10 +71,14 @@ pub(crate) fn create_api_key<B: Bind + Default>(key: &ApiKey) -> Statements<B> {
     vec![(sql::INSERT_API_KEY, values)]
 }
 
-pub(crate) fn delete_api_key<B: Bind + Default>(id: ApiKeyId) -> Statements<B> {
+pub(crate) fn delete_api_key<B: Bind + Default>(id: ApiKeyId, last: LastKey) -> Statements<B> {
     let mut values = B::default();
     values.text(Some(id.to_string()));
-    vec![(sql::DELETE_API_KEY, values)]
+    let sql = match last {
+        LastKey::Goes => sql::DELETE_API_KEY,
+        LastKey::Stays => sql::DELETE_OTHER_API_KEY,
+    };
+    vec![(sql, values)]
 }
 
 /// A time of change is the lock that updates are checked by: it grows even if two changes fall into one millisecond, or

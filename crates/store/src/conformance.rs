@@ -61,6 +61,7 @@ macro_rules! store_conformance {
             refused_change_raises_no_revision,
             callbacks_are_listed_newest_first_and_by_account,
             api_keys_are_kept_until_deleted,
+            last_key_for_the_instance_stays,
             configuration_outlives_the_process,
             event_types_come_back_with_every_field,
             change_of_types_is_all_or_nothing,

@@ -99,11 +99,11 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// [`Error`] if it can't be written.
     async fn create_api_key(&self, key: &ApiKey) -> Result<(), Error>;
 
-    /// Removes an API key. False if there was none.
+    /// Removes an API key. False if there was none, or if it stays.
     ///
     /// # Errors
     /// [`Error`] if it can't be written.
-    async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error>;
+    async fn delete_api_key(&self, id: ApiKeyId, last: LastKey) -> Result<bool, Error>;
 
     /// All API keys, newest first.
     ///
@@ -346,6 +346,15 @@ pub struct DeliveryKey {
     pub id: DeliveryId,
     /// When its event was accepted.
     pub created_at: Timestamp,
+}
+
+/// What becomes of an API key that is the last one for the whole instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastKey {
+    /// It goes as any other.
+    Goes,
+    /// It stays: nobody could manage the instance without it. Of two that are removed at the same moment one stays.
+    Stays,
 }
 
 /// What is pending though it is due.

@@ -51,7 +51,7 @@ use crate::tally::Tally;
 use crate::writes::Writes;
 use crate::{
     ApiKey, CallbackQuery, Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound,
-    LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
+    LastKey, LoggedRequest, LoggedRequestQuery, MasterKey, Page, sql,
 };
 use configuration::Configuration;
 use connection::Database;
@@ -245,9 +245,9 @@ impl Store for PostgresStore {
         self.writes.to_the_end(async move { to.create_api_key(&key).await }).await
     }
 
-    async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
+    async fn delete_api_key(&self, id: ApiKeyId, last: LastKey) -> Result<bool, Error> {
         let to = self.configuration.clone();
-        self.writes.to_the_end(async move { to.delete_api_key(id).await }).await
+        self.writes.to_the_end(async move { to.delete_api_key(id, last).await }).await
     }
 
     async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {

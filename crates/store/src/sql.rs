@@ -64,6 +64,9 @@ pub(crate) const DELETED_CALLBACKS_SINCE: &str =
 pub(crate) const API_KEY_COLUMNS: &str = "id, description, account, hash, created_at_ms";
 pub(crate) const INSERT_API_KEY: &str = "INSERT INTO api_key (id, description, account, hash, created_at_ms) VALUES ($1, $2, $3, $4, $5)";
 pub(crate) const DELETE_API_KEY: &str = "DELETE FROM api_key WHERE id = $1";
+/// But for the last one for the whole instance.
+pub(crate) const DELETE_OTHER_API_KEY: &str = "DELETE FROM api_key WHERE id = $1 AND (account IS NOT NULL \
+     OR EXISTS (SELECT 1 FROM api_key AS other WHERE other.account IS NULL AND other.id <> $1))";
 
 // What the log callback was sent.
 

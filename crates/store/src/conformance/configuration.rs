@@ -15,7 +15,9 @@ use ringback_core::{ApiKeyId, Callback, Timestamp};
 
 use super::Harness;
 use super::samples::{account, assert_same, at, callback};
-use crate::{ApiKey, CallbackChange, CallbackQuery, Cursor, KeyHash, Revision, Scope, Store};
+use crate::{
+    ApiKey, CallbackChange, CallbackQuery, Cursor, KeyHash, LastKey, Revision, Scope, Store,
+};
 
 fn authorizations() -> [Authorization; 5] {
     [
@@ -257,7 +259,7 @@ pub async fn revision_is_told_before_a_change_returns(harness: &mut impl Harness
     assert!(grew(), "deleted");
     store.create_api_key(&key).await.expect("written");
     assert!(grew(), "key created");
-    assert!(store.delete_api_key(key.id).await.expect("deleted"));
+    assert!(store.delete_api_key(key.id, LastKey::Goes).await.expect("deleted"));
     assert!(grew(), "key deleted");
     let (_, reached) = store.callback_changes(Revision::ZERO).await.expect("read");
     assert_eq!(reached, *watch.borrow());
@@ -328,9 +330,29 @@ pub async fn api_keys_are_kept_until_deleted(harness: &mut impl Harness) {
     let same_hash = ApiKey { hash: old.hash, ..api_key(3, Scope::Instance) };
     store.create_api_key(&same_hash).await.expect_err("one key is one row");
     assert_eq!(store.api_keys().await.expect("read"), [new.clone(), old.clone()]);
-    assert!(store.delete_api_key(old.id).await.expect("deleted"));
-    assert!(!store.delete_api_key(old.id).await.expect("tried"));
+    assert!(store.delete_api_key(old.id, LastKey::Goes).await.expect("deleted"));
+    assert!(!store.delete_api_key(old.id, LastKey::Goes).await.expect("tried"));
     assert_eq!(store.api_keys().await.expect("read"), [new]);
+}
+
+/// Somebody can manage the instance, whoever removes which key at the same moment.
+pub async fn last_key_for_the_instance_stays(harness: &mut impl Harness) {
+    let store = harness.store();
+    let [one, other] = [api_key(1, Scope::Instance), api_key(2, Scope::Instance)];
+    let of_account = api_key(3, Scope::Account(account("acme")));
+    for key in [&one, &other, &of_account] {
+        store.create_api_key(key).await.expect("written");
+    }
+    assert!(store.delete_api_key(of_account.id, LastKey::Stays).await.expect("deleted"));
+    let (first, second) = tokio::join!(
+        store.delete_api_key(one.id, LastKey::Stays),
+        store.delete_api_key(other.id, LastKey::Stays),
+    );
+    assert_ne!(first.expect("tried"), second.expect("tried"), "one of them stays");
+    let left = store.api_keys().await.expect("read");
+    assert_eq!(left.len(), 1);
+    assert!(!store.delete_api_key(left[0].id, LastKey::Stays).await.expect("tried"));
+    assert!(store.delete_api_key(left[0].id, LastKey::Goes).await.expect("deleted"));
 }
 
 /// Callbacks, keys, deletions and the revision are there after a restart.

@@ -11,7 +11,7 @@ use super::transaction;
 use super::values::Values;
 use crate::changes::{self, Statements};
 use crate::port::{CallbackChange, Revision};
-use crate::{ApiKey, CallbackQuery, Cursor, Error, MasterKey, Page, rows, sql};
+use crate::{ApiKey, CallbackQuery, Cursor, Error, LastKey, MasterKey, Page, rows, sql};
 
 /// Clones share it.
 #[derive(Clone)]
@@ -132,8 +132,8 @@ impl Configuration {
         self.change(|_| changes::create_api_key(key)).await.map(|_| ())
     }
 
-    pub(super) async fn delete_api_key(&self, id: ApiKeyId) -> Result<bool, Error> {
-        self.change(|_| changes::delete_api_key(id)).await
+    pub(super) async fn delete_api_key(&self, id: ApiKeyId, last: LastKey) -> Result<bool, Error> {
+        self.change(|_| changes::delete_api_key(id, last)).await
     }
 
     pub(super) async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {

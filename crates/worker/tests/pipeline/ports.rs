@@ -18,7 +18,7 @@ use ringback_idempotency::{AttemptKey, Begun, Claim, Fence, Idempotency, Request
 use ringback_store::{
     AccountSettings, ApiKey, Backlog, CallbackChange, CallbackQuery, CatalogStore, Cursor,
     DeliveryKey, DeliveryQuery, EventQuery, EventSearch, EventsFound, HistoryRecord, KeyHash,
-    LiveAttempt, LoggedRequest, LoggedRequestQuery, Page, Parked, Pass, Recorded, Replay,
+    LastKey, LiveAttempt, LoggedRequest, LoggedRequestQuery, Page, Parked, Pass, Recorded, Replay,
     Replayable, Replays, Revision, Sessions, Step, Store, Traffic, TrafficOf, TrafficStore,
 };
 use tokio::sync::{broadcast, watch};
@@ -501,8 +501,8 @@ impl Store for WatchedStore {
         self.inner.create_api_key(key).await
     }
 
-    async fn delete_api_key(&self, id: ApiKeyId) -> StoreResult<bool> {
-        self.inner.delete_api_key(id).await
+    async fn delete_api_key(&self, id: ApiKeyId, last: LastKey) -> StoreResult<bool> {
+        self.inner.delete_api_key(id, last).await
     }
 
     async fn api_keys(&self) -> StoreResult<Vec<ApiKey>> {
