@@ -152,7 +152,7 @@ fn is_cancelled(wanted: &DeliveryQuery) -> bool {
 
 fn status_field(filter: &Filter) -> Markup {
     let cancelled = (StatusFilter::Cancelled.as_str().to_owned(), "Cancelled".to_owned());
-    choice_field(filter, "Status", "status", ("Given up: exhausted", &[cancelled]))
+    choice_field(filter, "Status", "status", ("Exhausted", &[cancelled]))
 }
 
 /// What failed, to tick and retry.
@@ -173,7 +173,7 @@ fn selection(
                             th scope="col" { "Event" }
                             @if visitor.is_administrator() { th scope="col" { "Account" } }
                             th scope="col" { "Callback" }
-                            th scope="col" { "Attempts, last outcome" }
+                            th scope="col" { "Attempts" }
                             th scope="col" { "Accepted" }
                             th scope="col" { (if is_cancelled(wanted) { "Cancelled" } else { "Given up" }) }
                         }
@@ -209,7 +209,7 @@ fn row(
             th scope="row" { (name_link(delivery)) }
             @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
             td data-label="Callback" { (callback_link(callback, delivery.callback)) }
-            td data-label="Attempts, last outcome" {
+            td data-label="Attempts" {
                 span { (outcomes.attempts(visitor, known, delivery)) }
             }
             td data-label="Accepted" { (time(delivery.created_at)) }

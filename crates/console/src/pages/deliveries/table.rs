@@ -50,7 +50,7 @@ impl Table<'_> {
                             @if self.visitor.is_administrator() { th scope="col" { "Account" } }
                             @if !self.is_of_one { th scope="col" { "Callback" } }
                             th scope="col" { "Status" }
-                            th scope="col" { "Attempts, last outcome" }
+                            th scope="col" { "Attempts" }
                             th scope="col" { "Accepted" }
                             th scope="col" { "Next or last attempt" }
                         }
@@ -74,7 +74,7 @@ impl Table<'_> {
                     td data-label="Callback" { (callback_link(callback, delivery.callback)) }
                 }
                 td data-label="Status" { (delivery_badge(delivery.state)) }
-                td data-label="Attempts, last outcome" {
+                td data-label="Attempts" {
                     span { (outcomes.attempts(visitor, callbacks, delivery)) }
                 }
                 td data-label="Accepted" { (time(delivery.created_at)) }
