@@ -94,6 +94,7 @@ impl Camera<'_> {
         if self.browser.status().await == 200 {
             self.browser.fill("API key", ADMIN_KEY).await;
             self.browser.press("Sign in").await;
+            self.browser.wait_for_text("Overview").await;
         }
     }
 

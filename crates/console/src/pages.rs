@@ -57,7 +57,7 @@ pub(crate) use known::KnownCallbacks;
 pub(crate) use lately::Lately;
 pub(crate) use traffic::LastDay;
 pub(crate) use visitor::new_token;
-pub(crate) use waiting::Waiting;
+pub(crate) use waiting::{Late, Pending};
 
 /// Where the pages are.
 pub(crate) const ROOT: &str = "/console";

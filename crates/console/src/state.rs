@@ -13,7 +13,7 @@ use ringback_store::Store;
 use tokio::sync::Notify;
 
 use crate::facts::Facts;
-use crate::pages::{KnownCallbacks, LastDay, Lately, ShownOnce, Waiting};
+use crate::pages::{KnownCallbacks, LastDay, Late, Lately, Pending, ShownOnce};
 use crate::reference::Reference;
 use crate::sink::Sink;
 
@@ -31,7 +31,8 @@ pub struct Console {
     pub(crate) metrics: Metrics,
     pub(crate) known: Arc<KnownCallbacks>,
     pub(crate) traffic: Arc<Lately<Arc<LastDay>>>,
-    pub(crate) waiting: Arc<Lately<Arc<Waiting>>>,
+    pub(crate) late: Arc<Lately<Late>>,
+    pub(crate) pending: Arc<Lately<Pending>>,
     pub(crate) shown_once: Arc<ShownOnce>,
     /// None: it does not answer.
     pub(crate) queue: Arc<Lately<Option<Depth>>>,
@@ -58,7 +59,8 @@ impl Console {
         Self {
             known,
             traffic: Arc::default(),
-            waiting: Arc::default(),
+            late: Arc::default(),
+            pending: Arc::default(),
             shown_once: Arc::default(),
             queue: Arc::default(),
             reference,

@@ -100,7 +100,10 @@ impl Sampler {
     async fn history(&self, console: &Console) {
         loop {
             let now = self.ports.clock.now();
-            let backlog = answer(console.ask_for_backlog()).await;
+            let backlog = answer(self.ports.store.backlog(now)).await;
+            if let Some(backlog) = &backlog {
+                console.backlog_was(now, backlog.clone());
+            }
             let oldest = backlog.as_ref().map(|backlog| {
                 backlog.oldest_due.map_or(Duration::ZERO, |oldest| now.since(oldest))
             });

@@ -33,8 +33,9 @@ pub use catalog::{AccountSettings, CatalogStore, UnknownTypes};
 pub use error::{Cause, Error};
 pub use logged_request::LoggedRequest;
 pub use port::{
-    Backlog, CallbackChange, DeliveryKey, HistoryRecord, LOGGED_REQUESTS_KEPT, LastKey,
-    LiveAttempt, OVERDUE_AFTER, OVERDUE_MAX, Parked, Recorded, RecordedState, Revision, Store,
+    Backlog, CallbackChange, DeliveryKey, HistoryRecord, LOGGED_REQUESTS_KEPT, LOOKED_AHEAD,
+    LastKey, LiveAttempt, OVERDUE_AFTER, OVERDUE_MAX, Parked, Recorded, RecordedState, Revision,
+    Store,
 };
 pub use query::{
     CallbackQuery, Cursor, DeliveryQuery, EventQuery, EventSearch, EventsFound, InvalidCursor,

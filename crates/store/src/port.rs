@@ -1,6 +1,5 @@
 //! The port: what Ringback asks of a store.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -278,18 +277,18 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// [`Error`] if they can't be read.
     async fn ahead(&self, callback: CallbackId, limit: usize) -> Result<Vec<Delivery>, Error>;
 
-    /// Those of these callbacks whose circuit is open: of the next deliveries to each, as many as an open circuit lets
-    /// through and some more, one waits for that. In no order.
+    /// Those of these callbacks whose circuit is open: of the next [`LOOKED_AHEAD`] deliveries to each one waits for that. In
+    /// no order.
     ///
     /// # Errors
     /// [`Error`] if they can't be read.
     async fn open_circuits(&self, of: &[CallbackId]) -> Result<Vec<CallbackId>, Error>;
 
-    /// What the last attempt at each of these deliveries met. One that was not tried yet has none.
+    /// What the last attempt at each of these deliveries met, in their order. One that was not tried yet has none.
     ///
     /// # Errors
     /// [`Error`] if they can't be read.
-    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error>;
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<Vec<Option<Outcome>>, Error>;
 
     /// The attempts of a delivery, first one first.
     ///
@@ -347,6 +346,10 @@ pub struct DeliveryKey {
     /// When its event was accepted.
     pub created_at: Timestamp,
 }
+
+/// How many of the next deliveries to a callback tell whether its circuit is open: more than one, as a probe or a retry of
+/// before may be due first.
+pub const LOOKED_AHEAD: u32 = 5;
 
 /// What becomes of an API key that is the last one for the whole instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

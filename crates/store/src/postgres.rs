@@ -28,7 +28,6 @@ mod traffic;
 mod transfer;
 mod values;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -348,7 +347,7 @@ impl Store for PostgresStore {
         history::open_circuits(&self.database, of).await
     }
 
-    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<Vec<Option<Outcome>>, Error> {
         history::last_outcomes(&self.database, of).await
     }
 

@@ -28,7 +28,7 @@ pub(crate) use configuration::{AUTHORIZATION, PREVIOUS_SECRET, SIGNING_SECRET, p
 pub(crate) use configuration::{api_key, bind_api_key, bind_callback, callback, deleted_callback};
 pub(crate) use history::{
     attempt, bind_attempt, bind_delivery, bind_event, callback_of_delivery, delivery, event,
-    outcome_of_delivery, parked, recorded, replaces, replayable,
+    last_outcomes, parked, recorded, replaces, replayable,
 };
 pub(crate) use logged_request::{bind_logged_request, logged_request};
 pub(crate) use replays::{bind_replay, bind_replay_progress, replay};

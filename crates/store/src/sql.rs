@@ -8,14 +8,14 @@ mod traffic;
 
 use std::sync::Arc;
 
-use ringback_core::delivery::Delivery;
 use ringback_core::{Account, CallbackId, EventId, Timestamp};
 use uuid::Uuid;
 
 use crate::rows::Bind;
 use crate::search::Traces;
 use crate::{
-    CallbackQuery, Cursor, DeliveryQuery, EventQuery, EventSearch, LoggedRequestQuery, StatusFilter,
+    CallbackQuery, Cursor, DeliveryQuery, EventQuery, EventSearch, LOOKED_AHEAD,
+    LoggedRequestQuery, StatusFilter,
 };
 
 pub(crate) use backlog::*;
@@ -420,44 +420,21 @@ pub(crate) fn ahead<B: Bind + Default>(callback: CallbackId, limit: usize) -> St
     statement
 }
 
-/// Along the same index, a few rows of each.
-pub(crate) fn open_circuits<B: Bind + Default>(of: &[CallbackId]) -> Statement<B> {
-    let mut statement = Statement::new("WITH asked (id) AS (VALUES ");
-    for (index, callback) in of.iter().enumerate() {
-        statement.push(if index == 0 { "(" } else { ",(" }).id(callback.uuid()).push(")");
-    }
-    statement.push(
-        ") SELECT id AS callback_id FROM asked WHERE EXISTS (SELECT 1 FROM (SELECT reason FROM delivery \
-         WHERE callback_id = asked.id AND status = 'pending' ORDER BY next_attempt_at_ms LIMIT 5) AS next \
-         WHERE reason = 'circuit_open')",
-    );
-    statement
+/// Callbacks that were `asked` for, a table with their `id`: along the same index, a few rows of each.
+pub(crate) fn open_circuits(asked: &str) -> String {
+    format!(
+        "WITH asked (id) AS ({asked}) SELECT id AS callback_id FROM asked WHERE EXISTS (SELECT 1 FROM (SELECT reason \
+         FROM delivery WHERE callback_id = asked.id AND status = 'pending' ORDER BY next_attempt_at_ms \
+         LIMIT {LOOKED_AHEAD}) AS next WHERE reason = 'circuit_open')"
+    )
 }
 
-/// Attempts by their keys, which where the history is kept by the day have a day besides.
-pub(crate) fn last_outcomes<B: Bind + Default>(
-    of: &[Delivery],
-    day: Option<fn(&Delivery) -> i64>,
-) -> Statement<B> {
-    let (columns, same_day) = match day {
-        Some(_) => ("id, attempts, day", " AND attempt.day = asked.day"),
-        None => ("id, attempts", ""),
-    };
-    let mut statement = Statement::new(format!("WITH asked ({columns}) AS (VALUES "));
-    for (index, delivery) in of.iter().enumerate() {
-        statement.push(if index == 0 { "(" } else { ",(" }).id(delivery.id.uuid());
-        statement.push(",").number(delivery.attempts.into());
-        if let Some(day) = day {
-            statement.push(",").number(day(delivery));
-        }
-        statement.push(")");
-    }
-    statement.push(
-        ") SELECT delivery_id, outcome, attempt.status, retry_after_ms, error FROM asked JOIN attempt \
-         ON delivery_id = asked.id AND number = asked.attempts",
-    );
-    statement.push(same_day);
-    statement
+/// Attempts that were `asked` for, a table of `columns` that joins with them by `joined_by`.
+pub(crate) fn last_outcomes(columns: &str, asked: &str, joined_by: &str) -> String {
+    format!(
+        "WITH asked ({columns}) AS ({asked}) SELECT place, outcome, attempt.status, retry_after_ms, error FROM asked \
+         JOIN attempt ON {joined_by}"
+    )
 }
 
 /// Written out and not bound: a partial index serves a condition that the planner sees to be within its own.

@@ -16,7 +16,6 @@ mod transaction;
 mod transfer;
 mod values;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -238,7 +237,7 @@ impl Store for SqliteStore {
         history::open_circuits(&self.database, of).await
     }
 
-    async fn last_outcomes(&self, of: &[Delivery]) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+    async fn last_outcomes(&self, of: &[Delivery]) -> Result<Vec<Option<Outcome>>, Error> {
         history::last_outcomes(&self.database, of).await
     }
 

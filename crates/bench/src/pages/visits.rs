@@ -77,12 +77,12 @@ impl Visits {
         let bootstrap = Some(KeyHash::of(&Secret::new(ADMINISTRATOR)));
         let keys = Keys::new(Arc::clone(&store), bootstrap);
         let policy = AddressPolicy::allowing(Vec::new());
-        let console = Console::new(store, broker, clock.clone(), policy, keys);
+        let console = Console::new(store.clone(), broker, clock.clone(), policy, keys);
         let router = ringback_console::router(console.clone());
         let cookies = [cookie(&router, ADMINISTRATOR).await?, cookie(&router, OF_ACCOUNT).await?];
         let mut at_work = JoinSet::new();
         at_work.spawn(console.clone().keep_pages_ready(Shutdown::new()));
-        at_work.spawn(ask_for_backlog(console, clock.clone()));
+        at_work.spawn(ask_for_backlog(store, console, clock.clone()));
         // Nobody is faster than that to find the page.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Self { router, clock, cookies, _at_work: at_work, _queue: queue })
@@ -184,10 +184,17 @@ impl Visits {
 }
 
 /// As a process does for its metrics.
-async fn ask_for_backlog(console: Console, clock: Arc<ManualClock>) -> Result<(), Infallible> {
+async fn ask_for_backlog(
+    store: Arc<dyn Store>,
+    console: Console,
+    clock: Arc<ManualClock>,
+) -> Result<(), Infallible> {
     loop {
-        // Pages ask themselves, then.
-        let _ = console.ask_for_backlog().await;
+        let now = clock.now();
+        // If it fails pages ask themselves.
+        if let Ok(backlog) = store.backlog(now).await {
+            console.backlog_was(now, backlog);
+        }
         clock.sleep_until(clock.now() + BETWEEN / 2).await;
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use ringback_core::Timestamp;
 use tokio::sync::Mutex;
 
-/// How long an answer is good enough. The store writes sums every few seconds: to ask more often shows nothing new.
+/// How long an answer is good enough: whoever looks on gets a new one every ten seconds.
 const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How long it does while a new one is asked for: a minute ago is not now.
+const DOES_FOR: Duration = Duration::from_secs(60);
 
 /// What was last answered, and when it was asked for.
 pub(crate) struct Lately<T> {
@@ -23,8 +25,8 @@ impl<T> Default for Lately<T> {
 }
 
 impl<T: Clone> Lately<T> {
-    /// The last answer, or a new one if that is 10 s old. Who comes while it is asked gets the last one, however old: a
-    /// store that takes its time makes nobody wait who need not.
+    /// The last answer, or a new one if that is 10 s old. Who comes while it is asked gets the last one, if that is not a
+    /// minute old: a store that takes its time makes nobody wait who need not.
     ///
     /// # Errors
     /// What `ask` says. The next one asks again.
@@ -33,15 +35,15 @@ impl<T: Clone> Lately<T> {
         now: Timestamp,
         ask: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        if let Some(answer) = self.good_at(now) {
+        if let Some(answer) = self.not_older(now, GOOD_FOR) {
             return Ok(answer);
         }
-        let _asking = match (self.asking.try_lock(), self.last()) {
+        let _asking = match (self.asking.try_lock(), self.not_older(now, DOES_FOR)) {
             (Ok(asking), _) => asking,
-            (Err(_), Some((_, old))) => return Ok(old),
+            (Err(_), Some(old)) => return Ok(old),
             (Err(_), None) => self.asking.lock().await,
         };
-        match self.good_at(now) {
+        match self.not_older(now, GOOD_FOR) {
             Some(answer) => Ok(answer),
             None => self.ask(now, ask).await,
         }
@@ -60,6 +62,11 @@ impl<T: Clone> Lately<T> {
         self.ask(now, ask).await
     }
 
+    /// Keeps an answer that somebody got.
+    pub(super) fn keep(&self, now: Timestamp, answer: T) {
+        *self.last.write().expect("nobody panics holding it") = Some((now, answer));
+    }
+
     /// What was last answered, and when it was asked for.
     pub(super) fn last(&self) -> Option<(Timestamp, T)> {
         self.last.read().expect("nobody panics holding it").clone()
@@ -71,15 +78,14 @@ impl<T: Clone> Lately<T> {
         ask: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let answer = ask.await?;
-        let last = Some((now, answer.clone()));
-        *self.last.write().expect("nobody panics holding it") = last;
+        self.keep(now, answer.clone());
         Ok(answer)
     }
 
-    fn good_at(&self, now: Timestamp) -> Option<T> {
+    fn not_older(&self, now: Timestamp, age: Duration) -> Option<T> {
         // A clock that was put back must not keep it for ever.
-        let is_good = |asked_at: Timestamp| (asked_at..asked_at + GOOD_FOR).contains(&now);
-        self.last().filter(|(asked_at, _)| is_good(*asked_at)).map(|(_, answer)| answer)
+        let is_young = |asked_at: Timestamp| (asked_at..asked_at + age).contains(&now);
+        self.last().filter(|(asked_at, _)| is_young(*asked_at)).map(|(_, answer)| answer)
     }
 }
 
@@ -120,5 +126,18 @@ mod tests {
             old
         };
         assert_eq!(tokio::join!(slow, other), (Ok(2), Ok(1)));
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_it_is_asked_waits_if_the_last_answer_is_old() {
+        let lately = Lately::default();
+        lately.keep(Timestamp::EPOCH, 1);
+        let later = Timestamp::EPOCH + DOES_FOR;
+        let slow = lately.get(later, async {
+            tokio::task::yield_now().await;
+            Ok::<_, ()>(2)
+        });
+        let other = lately.get(later, async { Ok::<_, ()>(3) });
+        assert_eq!(tokio::join!(slow, other), (Ok(2), Ok(2)));
     }
 }

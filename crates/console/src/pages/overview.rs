@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::routing::get;
 use maud::{Markup, html};
 use ringback_api::Problem;
-use ringback_core::{Account, Timestamp};
+use ringback_core::Account;
 use ringback_store::{EventQuery, TrafficOf};
 
 use self::beginning::{first_steps, no_callbacks};
@@ -114,7 +114,7 @@ async fn content(
     Ok(html! {
         @if !has_callbacks { (no_callbacks(account)) }
         div #instance data-live="10" { (instance) }
-        div #now data-live="10" { (tiles(&past, pending, account, console.clock.now())) }
+        div #now data-live="10" { (tiles(&past, pending, account)) }
         div #trouble data-live="10" { (trouble::list(visitor, &troubles)) }
         div.columns {
             div #deliveries-chart data-live="10" { (chart::deliveries(&past)) }
@@ -123,7 +123,7 @@ async fn content(
     })
 }
 
-fn tiles(past: &Past, waiting: Pending, account: Option<&Account>, now: Timestamp) -> Markup {
+fn tiles(past: &Past, waiting: Pending, account: Option<&Account>) -> Markup {
     let sum = &past.sum;
     let account = account.map(Account::as_str).unwrap_or_default();
     let pending = address("/deliveries", &[("status", "pending"), ("account", account)]);
@@ -144,7 +144,7 @@ fn tiles(past: &Past, waiting: Pending, account: Option<&Account>, now: Timestam
                 dt { "Oldest that waits" }
                 dd {
                     @match waiting.oldest {
-                        Some(at) => { (duration(now.since(at))) small { "since its event was accepted" } }
+                        Some(at) => { (duration(waiting.at.since(at))) small { "since its event was accepted" } }
                         None => { "–" small { "nothing waits" } }
                     }
                 }

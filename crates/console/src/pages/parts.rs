@@ -19,6 +19,8 @@ pub(super) const ROWS: usize = PageQuery::LIMIT_DEFAULT;
 /// Deliveries are counted no further: to count is to look at each, and a database that has none of them in memory takes a
 /// tenth of a millisecond for one.
 pub(super) const COUNTED_MAX: u32 = 1_000;
+/// Before something is done with all of them they are counted so far: whoever is asked waits for it once.
+pub(super) const ASKED_ABOUT_MAX: u32 = 10_000;
 
 /// A moment: in UTC, which script turns into the viewer's own time and leaves to be read in the title.
 pub(super) fn time(at: Timestamp) -> Markup {

@@ -60,10 +60,11 @@ pub(super) async fn keep(console: &Console) -> Result<(), Error> {
 /// late, even later than that: [`keep`] finds it.
 async fn read_last_hours(console: &Console, now: Timestamp) -> Result<Arc<LastDay>, Error> {
     match console.traffic.last() {
-        Some((at, known)) => {
-            read(console, now, &known, at.min(now) - Step::Hour.length() * 2).await
+        // Not if the clock was put back: what is known may begin later than what is asked for.
+        Some((at, known)) if at <= now => {
+            read(console, now, &known, at - Step::Hour.length() * 2).await
         }
-        None => read(console, now, &LastDay::default(), Timestamp::EPOCH).await,
+        _ => read(console, now, &LastDay::default(), Timestamp::EPOCH).await,
     }
 }
 

@@ -1,17 +1,19 @@
 //! History, read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use ringback_core::delivery::{Attempt, Delivery};
 use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::arrays::Arrays;
 use super::connection::Database;
 use super::partitions::day_of;
 use super::statements;
 use super::values::{Id, Values};
 use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
+use crate::rows::Bind as _;
 use crate::search::Searching;
 use crate::sql::Statement;
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound, Page, rows, sql};
@@ -168,23 +170,34 @@ pub(super) async fn open_circuits(
     database: &Database,
     of: &[CallbackId],
 ) -> Result<Vec<CallbackId>, Error> {
-    if of.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = rows_of(database, sql::open_circuits(of)).await?;
+    let sql = AssertSqlSafe(statements::open_circuits());
+    let found = database.rows(sql, callbacks(of)).await?;
     found.iter().map(rows::callback_of_delivery).collect()
+}
+
+pub(super) fn callbacks(of: &[CallbackId]) -> Values {
+    let ids: Vec<_> = of.iter().map(|callback| Id(callback.uuid())).collect();
+    Values::none().and(ids)
 }
 
 pub(super) async fn last_outcomes(
     database: &Database,
     of: &[Delivery],
-) -> Result<HashMap<DeliveryId, Outcome>, Error> {
-    if of.is_empty() {
-        return Ok(HashMap::new());
+) -> Result<Vec<Option<Outcome>>, Error> {
+    let found =
+        database.rows(AssertSqlSafe(statements::last_outcomes()), last_attempts(of)).await?;
+    rows::last_outcomes(&found, of.len())
+}
+
+pub(super) fn last_attempts(of: &[Delivery]) -> Values {
+    let mut arrays = Arrays::of(statements::LAST_ATTEMPTS);
+    for (place, delivery) in of.iter().enumerate() {
+        arrays.number(i64::try_from(place).ok());
+        arrays.id(delivery.id.uuid());
+        arrays.number(Some(delivery.attempts.into()));
+        arrays.day(day_of(delivery.created_at));
     }
-    let day: fn(&Delivery) -> i64 = |delivery| day_of(delivery.created_at).into();
-    let found = rows_of(database, sql::last_outcomes(of, Some(day))).await?;
-    found.iter().map(rows::outcome_of_delivery).collect()
+    arrays.bind(Values::none())
 }
 
 async fn rows_of(database: &Database, statement: Statement<Values>) -> Result<Vec<PgRow>, Error> {

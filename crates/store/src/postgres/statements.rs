@@ -117,6 +117,20 @@ pub(super) const CANCEL_EVENT: &str = "UPDATE delivery SET status = 'cancelled',
      (SELECT id, day FROM delivery WHERE event_id = $3 AND account = $4 AND status = 'pending' LIMIT $5) \
      RETURNING callback_id";
 
+/// See [`sql::open_circuits()`].
+pub(super) fn open_circuits() -> String {
+    sql::open_circuits("SELECT UNNEST($1::UUID[])")
+}
+
+/// See [`sql::last_outcomes()`]. Its values are columns of [`LAST_ATTEMPTS`], as arrays. One id may be there on two days.
+pub(super) fn last_outcomes() -> String {
+    let asked = "SELECT UNNEST($1::BIGINT[]), UNNEST($2::UUID[]), UNNEST($3::BIGINT[]), UNNEST($4::INTEGER[])";
+    let joined_by =
+        "delivery_id = asked.id AND number = asked.attempts AND attempt.day = asked.day";
+    sql::last_outcomes("place, id, attempts, day", asked, joined_by)
+}
+pub(super) const LAST_ATTEMPTS: &[Kind] = &[Number, Id, Number, Day];
+
 /// See [`sql::backlog()`].
 pub(super) const BACKLOG: sql::BacklogParts = sql::BacklogParts {
     by_due: "",

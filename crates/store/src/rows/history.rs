@@ -152,10 +152,20 @@ pub(crate) fn callback_of_delivery<R: Columns>(row: &R) -> Result<CallbackId, Er
     Row::of("delivery", row).id("callback_id", CallbackId::from_uuid)
 }
 
-/// Of which delivery, and what an attempt at it met.
-pub(crate) fn outcome_of_delivery<R: Columns>(row: &R) -> Result<(DeliveryId, Outcome), Error> {
-    let row = Row::of("attempt", row);
-    Ok((row.id("delivery_id", DeliveryId::from_uuid)?, outcome(&row)?))
+/// The rows of [`crate::sql::last_outcomes()`], for so many deliveries.
+pub(crate) fn last_outcomes<R: Columns>(
+    rows: &[R],
+    asked: usize,
+) -> Result<Vec<Option<Outcome>>, Error> {
+    let mut outcomes = vec![None; asked];
+    for row in rows {
+        let row = Row::of("attempt", row);
+        let place: usize = row.number("place")?;
+        let place =
+            outcomes.get_mut(place).ok_or_else(|| row.unreadable("place", "there is none"))?;
+        *place = Some(outcome(&row)?);
+    }
+    Ok(outcomes)
 }
 
 pub(crate) fn attempt<R: Columns>(row: &R) -> Result<Attempt, Error> {

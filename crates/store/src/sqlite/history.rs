@@ -1,6 +1,5 @@
 //! History, read.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ringback_core::delivery::{Attempt, Delivery};
@@ -11,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::values::Values;
 use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
+use crate::rows::Bind as _;
 use crate::search::Searching;
 use crate::sql::Statement;
 use crate::{Cursor, DeliveryQuery, Error, EventQuery, EventSearch, EventsFound, Page, rows, sql};
@@ -195,19 +195,38 @@ pub(super) async fn open_circuits(
     if of.is_empty() {
         return Ok(Vec::new());
     }
-    let found = rows_of(database, sql::open_circuits(of)).await?;
+    let mut values = Values::default();
+    of.iter().for_each(|callback| values.id(callback.uuid()));
+    let statement = sqlx::query_with(AssertSqlSafe(open_circuits_of(of.len())), values.0);
+    let found = statement.fetch_all(database.readers()).await?;
     found.iter().map(rows::callback_of_delivery).collect()
+}
+
+pub(super) fn open_circuits_of(callbacks: usize) -> String {
+    sql::open_circuits(&format!("VALUES {}", vec!["(?)"; callbacks].join(",")))
 }
 
 pub(super) async fn last_outcomes(
     database: &Database,
     of: &[Delivery],
-) -> Result<HashMap<DeliveryId, Outcome>, Error> {
+) -> Result<Vec<Option<Outcome>>, Error> {
     if of.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
-    let found = rows_of(database, sql::last_outcomes(of, None)).await?;
-    found.iter().map(rows::outcome_of_delivery).collect()
+    let mut values = Values::default();
+    for (place, delivery) in of.iter().enumerate() {
+        values.number(i64::try_from(place).ok());
+        values.id(delivery.id.uuid());
+        values.number(Some(delivery.attempts.into()));
+    }
+    let statement = sqlx::query_with(AssertSqlSafe(last_outcomes_of(of.len())), values.0);
+    rows::last_outcomes(&statement.fetch_all(database.readers()).await?, of.len())
+}
+
+pub(super) fn last_outcomes_of(deliveries: usize) -> String {
+    let asked = format!("VALUES {}", vec!["(?,?,?)"; deliveries].join(","));
+    let joined_by = "delivery_id = asked.id AND number = asked.attempts";
+    sql::last_outcomes("place, id, attempts", &asked, joined_by)
 }
 
 async fn rows_of(

@@ -632,7 +632,7 @@ impl Store for WatchedStore {
         self.inner.open_circuits(of).await
     }
 
-    async fn last_outcomes(&self, of: &[Delivery]) -> StoreResult<HashMap<DeliveryId, Outcome>> {
+    async fn last_outcomes(&self, of: &[Delivery]) -> StoreResult<Vec<Option<Outcome>>> {
         self.inner.last_outcomes(of).await
     }
 

@@ -14,7 +14,7 @@ use super::{address_of, section_of};
 use crate::callbacks::{delete, own, update};
 use crate::pages::ROOT;
 use crate::pages::layout::Section;
-use crate::pages::parts::{COUNTED_MAX, counted, name_of, token};
+use crate::pages::parts::{ASKED_ABOUT_MAX, counted, name_of, token};
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::said::Said;
 use crate::pages::sure::Sure;
@@ -201,12 +201,12 @@ async fn deleting(
 async fn lost(console: &Console, callback: &Callback) -> Result<Markup, Problem> {
     let (callback, status) = (Some(callback.id), Some(StatusFilter::Pending));
     let query = DeliveryQuery { callback, status, ..DeliveryQuery::default() };
-    let pending = console.store.count_deliveries(&query, COUNTED_MAX).await?;
+    let pending = console.store.count_deliveries(&query, ASKED_ABOUT_MAX).await?;
     Ok(match pending {
         0 => html! { "Nothing is on its way to it now." },
         1 => html! { strong { "1 delivery" } " that is on its way to it is cancelled." },
         pending => html! {
-            strong { (counted(pending, COUNTED_MAX)) " deliveries" }
+            strong { (counted(pending, ASKED_ABOUT_MAX)) " deliveries" }
             " that are on their way to it are cancelled."
         },
     })

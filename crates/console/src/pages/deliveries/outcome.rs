@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use ringback_api::Problem;
 use ringback_core::delivery::Delivery;
-use ringback_core::{DeliveryId, Outcome};
+use ringback_core::{DeliveryId, Outcome, Timestamp};
 
 use crate::Console;
 use crate::deliveries::detail_for;
@@ -14,8 +14,8 @@ use crate::pages::parts::{badge, number};
 use crate::pages::visitor::Visitor;
 use crate::wire::delivery::Detail;
 
-/// The last outcome of each row of a list.
-pub(in crate::pages) struct LastOutcomes(HashMap<DeliveryId, Outcome>);
+/// The last outcome of each row of a list. One id may be there twice, where an event was sent again days later.
+pub(in crate::pages) struct LastOutcomes(HashMap<(DeliveryId, Timestamp), Outcome>);
 
 impl LastOutcomes {
     /// Of these.
@@ -26,7 +26,9 @@ impl LastOutcomes {
         console: &Console,
         deliveries: &[Delivery],
     ) -> Result<Self, Problem> {
-        Ok(Self(console.store.last_outcomes(deliveries).await?))
+        let outcomes = console.store.last_outcomes(deliveries).await?;
+        let rows = deliveries.iter().map(|delivery| (delivery.id, delivery.created_at));
+        Ok(Self(rows.zip(outcomes).filter_map(|(row, outcome)| Some((row, outcome?))).collect()))
     }
 
     /// How many attempts were made, and what the last of them met.
@@ -40,7 +42,7 @@ impl LastOutcomes {
         let detail = detail_for(&visitor.caller, callback);
         html! {
             (number(delivery.attempts.into()))
-            @if let Some(outcome) = self.0.get(&delivery.id) { " " (outcome_badge(outcome, detail)) }
+            @if let Some(outcome) = self.0.get(&(delivery.id, delivery.created_at)) { " " (outcome_badge(outcome, detail)) }
         }
     }
 }

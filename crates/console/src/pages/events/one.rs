@@ -14,7 +14,7 @@ use crate::pages::ROOT;
 use crate::pages::deliveries::{self, LastOutcomes};
 use crate::pages::known::{Callbacks, callbacks};
 use crate::pages::layout::{Section, page};
-use crate::pages::parts::{self, COUNTED_MAX, ROWS, counted, nothing, time};
+use crate::pages::parts::{self, ASKED_ABOUT_MAX, ROWS, counted, nothing, time};
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::reference;
 use crate::pages::said::{Asked, Said};
@@ -78,14 +78,14 @@ pub(super) async fn cancelling(
 ) -> Result<Markup, Problem> {
     let event = asked_for(&console, &visitor, id, asked).await?;
     let pending = DeliveryQuery { status: Some(StatusFilter::Pending), ..deliveries_of(&event) };
-    let said = match console.store.count_deliveries(&pending, COUNTED_MAX).await? {
+    let said = match console.store.count_deliveries(&pending, ASKED_ABOUT_MAX).await? {
         0 => html! { p { "Nothing of " strong { (event.name) } " is pending now." } },
         1 => html! {
             p { strong { "1 delivery" } " of " strong { (event.name) } " is pending. It is not tried again." }
         },
         count => html! {
             p {
-                strong { (counted(count, COUNTED_MAX)) " deliveries" } " of " strong { (event.name) }
+                strong { (counted(count, ASKED_ABOUT_MAX)) " deliveries" } " of " strong { (event.name) }
                 " are pending. They are not tried again."
             }
         },

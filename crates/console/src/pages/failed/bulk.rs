@@ -8,14 +8,14 @@ use ringback_api::Problem;
 use ringback_core::ReplayId;
 use ringback_store::{DeliveryQuery, ReplayFilter};
 
-use super::{address, counted, filter_of, hidden, parameters, status_of, wanted};
+use super::{address, filter_of, hidden, parameters, status_of, wanted};
 use crate::callbacks::own;
 use crate::pages::ROOT;
 use crate::pages::filters::Filter;
 use crate::pages::inputs::{Inputs, Mistakes, once};
 use crate::pages::known::callbacks;
 use crate::pages::layout::{Section, page};
-use crate::pages::parts::{COUNTED_MAX, token};
+use crate::pages::parts::{ASKED_ABOUT_MAX, counted, token};
 use crate::pages::posted::{Fields, Posted};
 use crate::pages::replays::filter_in_words;
 use crate::pages::said::{Asked, Said};
@@ -107,10 +107,11 @@ async fn question(
     wanted: &DeliveryQuery,
     (fields, mistakes): (&Fields, &Mistakes),
 ) -> Result<Markup, Problem> {
-    let count = console.store.count_deliveries(wanted, COUNTED_MAX).await?;
+    let count = console.store.count_deliveries(wanted, ASKED_ABOUT_MAX).await?;
     if count == 0 {
         return Ok(nothing_to_replay(visitor, wanted));
     }
+    let how_many = counted(count, ASKED_ABOUT_MAX);
     let known = callbacks(console).await?;
     let filter = ReplayFilter {
         callback: wanted.callback,
@@ -123,7 +124,7 @@ async fn question(
     let inputs = Inputs { fields, mistakes, label_of: |_| "Deliveries a second" };
     let body = html! {
         p.crumbs { a href=(address("/failed", wanted)) { "Failed" } }
-        div.head { h1 { "Replay all " (counted(count)) "?" } }
+        div.head { h1 { "Replay all " (how_many) "?" } }
         p { (filter_in_words(visitor, &known, &filter)) }
         p {
             "Each is tried again, oldest first, with its callback’s whole retry policy before it. Those whose callback was "
@@ -137,7 +138,7 @@ async fn question(
             (hidden(wanted))
             (inputs.number(PER_SECOND, "At most this many a second: 1 to 10000. New events are never held up."))
             div.actions {
-                button.primary type="submit" { "Replay all " (counted(count)) }
+                button.primary type="submit" { "Replay all " (how_many) }
                 a.button href=(address("/failed", wanted)) { "Don’t" }
             }
         }

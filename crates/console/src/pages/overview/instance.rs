@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::Console;
 use crate::pages::parts::{counted, duration, number, waits_for};
-use crate::pages::waiting::Waiting;
+use crate::pages::waiting;
 
 /// A queue that is away may not answer for long, and the page is to be seen then more than ever.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -21,13 +21,13 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How much is on the queue, and what goes wrong. That the store is away is said by the whole page, which needs it.
 pub(super) async fn state(console: &Console) -> Result<Markup, Problem> {
     let now = console.clock.now();
-    let waiting = Waiting::lately(console).await?;
+    let (at, backlog) = waiting::late(console).await?;
     Ok(html! {
         @match queue(console, now).await {
             Some(depth) => (on_the_queue(depth)),
             None => (no_queue()),
         }
-        (late(&waiting.backlog, now))
+        (late(&backlog, at))
     })
 }
 

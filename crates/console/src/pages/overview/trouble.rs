@@ -64,7 +64,6 @@ pub(super) async fn find(
     let all = [failing.len(), gone.len(), paused.len()];
     let day = |callback: &Callback| days.get(&callback.id).cloned().unwrap_or_default();
 
-    // One after the other: others want the store's connections, too.
     let mut shown = Vec::new();
     let failing: Vec<_> = failing.into_iter().take(SHOWN).collect();
     let with_circuit = failing.iter().filter(|(callback, _)| callback.circuit.enabled);
@@ -75,6 +74,7 @@ pub(super) async fn find(
         shown.push((callback, Kind::Failing { recent, is_circuit_open }));
     }
     shown.extend(gone.into_iter().take(SHOWN).map(|callback| (callback, Kind::Gone)));
+    // One after the other: others want the store's connections, too.
     for callback in paused.into_iter().take(SHOWN) {
         shown.push((callback, Kind::Paused(pending(console, callback.id).await?)));
     }

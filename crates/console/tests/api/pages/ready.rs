@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_core::delivery::DeliveryState;
+use ringback_core::delivery::{DeliveryState, WaitReason};
 use ringback_core::{Callback, Timestamp};
 use ringback_runtime::{Clock as _, Shutdown, TaskGroup};
-use ringback_store::{HistoryRecord, Store as _};
+use ringback_store::{Backlog, HistoryRecord, Store as _};
 use serde_json::json;
 
 use super::harness::{FAILS, Visitor, WORKS, between, of_account, traffic_is_written, tried};
@@ -86,4 +86,21 @@ async fn sums_that_were_written_late_are_found_without_a_restart() {
     assert_eq!(last_day(&visitor.sees("/console/callbacks").await), "1 succeeded, 1 failed");
     shutdown.request();
     tasks.drained().await;
+}
+
+#[tokio::test]
+async fn what_is_late_is_shown_as_it_was_told() {
+    let api = Api::start().await;
+    callback(&api).await;
+    let visitor = Visitor::administrator(&api).await;
+    let (now, overdue) = (api.clock.now(), vec![(WaitReason::Retry, 3)]);
+    let backlog = Backlog { oldest_due: Some(now - HOUR), overdue };
+    api.console.backlog_was(now, backlog.clone());
+    api.clock.advance(Duration::from_secs(9));
+    let page = visitor.sees("/console").await;
+    assert!(page.contains("due for 60 min") || page.contains("due for 1 h"), "{page}");
+    assert!(page.contains("retry ahead: <strong>3</strong>"), "{page}");
+    // Nobody tells any more: the page asks, and there is nothing.
+    api.clock.advance(Duration::from_secs(1));
+    assert!(!visitor.sees("/console").await.contains("Deliveries are late"));
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringback_core::delivery::DeliveryState;
+use ringback_core::delivery::{Delivery, DeliveryState};
 use ringback_core::{Event, EventId};
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use super::PostgresHarness;
-use crate::conformance::{Harness as _, sample_callback, sample_history_at, sample_moment};
-use crate::postgres::statements;
+use crate::conformance::{
+    Harness as _, sample_callback, sample_history, sample_history_at, sample_moment,
+};
 use crate::postgres::values::{Id, Values};
+use crate::postgres::{history, statements};
 use crate::sql::{self, Statement};
 use crate::{
     Cursor, DeliveryQuery, EventQuery, EventSearch, HistoryRecord, StatusFilter, VariableIs,
@@ -155,6 +157,59 @@ async fn searches_and_what_is_pending_run_along_indexes() {
     ] {
         assert_runs_along(&harness, statement, index).await;
     }
+}
+
+#[tokio::test]
+async fn many_at_once_and_what_is_late_run_along_indexes() {
+    let harness = filled().await;
+    let tried = records_of(sample_history(1));
+    let late = Values::none().and(sample_moment().ms()).and(sample_moment().ms());
+    for (sql, values, index) in [
+        (
+            statements::open_circuits(),
+            history::callbacks(&[sample_callback(3).id]),
+            "_callback_id_next_attempt_at_ms_idx",
+        ),
+        (statements::last_outcomes(), history::last_attempts(&tried), "attempt_2026_01_02_pkey"),
+        (sql::backlog(statements::BACKLOG), late, "_reason_next_attempt_at_ms_idx"),
+    ] {
+        let plan = plan(&harness, &sql, values).await;
+        assert!(plan.contains(index) && !plan.contains("Seq Scan on delivery_2"), "{plan}");
+        assert!(!plan.contains("Seq Scan on attempt_2"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn last_outcome_is_that_of_the_same_day() {
+    let harness = PostgresHarness::new().await;
+    let store = harness.store();
+    let next_day = sample_moment() + DAY;
+    let [today, tomorrow] = [sample_history(1), sample_history_at(1, next_day)];
+    let mut deliveries = records_of(today.clone());
+    deliveries.extend(records_of(tomorrow.clone()));
+    store.record(today).await.expect("recorded");
+    store.record(without_attempts(tomorrow)).await.expect("recorded");
+    assert_eq!(deliveries[0].id, deliveries[1].id, "it was sent again a day later");
+    let found = store.last_outcomes(&deliveries).await.expect("read");
+    assert!(matches!(found[..], [Some(_), None]), "{found:?}");
+}
+
+/// The deliveries among these.
+fn records_of(records: Vec<HistoryRecord>) -> Vec<Delivery> {
+    let of = |record| match record {
+        HistoryRecord::Delivery { delivery, .. } => Some(Delivery::clone(&delivery)),
+        HistoryRecord::Event(_) => None,
+    };
+    records.into_iter().filter_map(of).collect()
+}
+
+fn without_attempts(mut records: Vec<HistoryRecord>) -> Vec<HistoryRecord> {
+    for record in &mut records {
+        if let HistoryRecord::Delivery { attempt, .. } = record {
+            *attempt = None;
+        }
+    }
+    records
 }
 
 #[tokio::test]
