@@ -174,8 +174,8 @@ async fn many_at_once_and_what_is_late_run_along_indexes() {
         (sql::backlog(statements::BACKLOG), late, "_reason_next_attempt_at_ms_idx"),
     ] {
         let plan = plan(&harness, &sql, values).await;
-        assert!(plan.contains(index) && !plan.contains("Seq Scan on delivery_2"), "{plan}");
-        assert!(!plan.contains("Seq Scan on attempt_2"), "{plan}");
+        assert!(plan.contains(index) && !plan.contains("Seq Scan on delivery_2026"), "{plan}");
+        assert!(!plan.contains("Seq Scan on attempt_2026"), "{plan}");
     }
 }
 
