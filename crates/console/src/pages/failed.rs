@@ -210,7 +210,7 @@ fn row(
             @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
             td data-label="Callback" { (callback_link(callback, delivery.callback)) }
             td data-label="Attempts" {
-                span { (outcomes.attempts(visitor, known, delivery)) }
+                span { (outcomes.attempts(visitor, callback, delivery)) }
             }
             td data-label="Accepted" { (time(delivery.created_at)) }
             td data-label="Given up" { (time(delivery.updated_at)) }

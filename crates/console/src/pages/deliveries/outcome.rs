@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use ringback_api::Problem;
 use ringback_core::delivery::Delivery;
-use ringback_core::{DeliveryId, Outcome, Timestamp};
+use ringback_core::{Callback, DeliveryId, Outcome, Timestamp};
 
 use crate::Console;
 use crate::deliveries::detail_for;
-use crate::pages::known::Callbacks;
 use crate::pages::parts::{badge, number};
 use crate::pages::visitor::Visitor;
 use crate::wire::delivery::Detail;
@@ -31,14 +30,13 @@ impl LastOutcomes {
         Ok(Self(rows.zip(outcomes).filter_map(|(row, outcome)| Some((row, outcome?))).collect()))
     }
 
-    /// How many attempts were made, and what the last of them met.
+    /// How many attempts were made, and what the last of them met. `callback` is the delivery's, if the reader manages it.
     pub(in crate::pages) fn attempts(
         &self,
         visitor: &Visitor,
-        callbacks: &Callbacks,
+        callback: Option<&Callback>,
         delivery: &Delivery,
     ) -> Markup {
-        let callback = callbacks.get(&visitor.caller, delivery.callback);
         let detail = detail_for(&visitor.caller, callback);
         html! {
             (number(delivery.attempts.into()))

@@ -65,17 +65,17 @@ impl Table<'_> {
 
     fn row(&self, delivery: &Delivery, outcomes: &LastOutcomes) -> Markup {
         let Self { visitor, callbacks, is_of_one } = *self;
+        let callback = callbacks.get(&visitor.caller, delivery.callback);
         html! {
             tr {
                 th scope="row" { (name_link(delivery)) }
                 @if visitor.is_administrator() { td data-label="Account" { (delivery.account) } }
                 @if !is_of_one {
-                    @let callback = callbacks.get(&visitor.caller, delivery.callback);
                     td data-label="Callback" { (callback_link(callback, delivery.callback)) }
                 }
                 td data-label="Status" { (delivery_badge(delivery.state)) }
                 td data-label="Attempts" {
-                    span { (outcomes.attempts(visitor, callbacks, delivery)) }
+                    span { (outcomes.attempts(visitor, callback, delivery)) }
                 }
                 td data-label="Accepted" { (time(delivery.created_at)) }
                 td data-label="Next or last attempt" { (next_or_last(delivery)) }
