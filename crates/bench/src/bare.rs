@@ -1,5 +1,5 @@
 //! The yardsticks of the distributed pipeline: the same way from HTTP over a queue to HTTP, and nothing besides. No keys,
-//! no callbacks, no signatures, no retries, no look at what an event says.
+//! no callbacks, no signatures, no look at what an event says. What fails is tried again at once, and once.
 //!
 //! Each is two programs, so that processor time can be told for each. They use one thread, besides those of lapin: more
 //! would not make them faster, the pipeline is bound by what all processes together use.
@@ -24,10 +24,12 @@ pub(crate) use worker::run as worker;
 /// Which yardstick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Yardstick {
-    /// A message for each event, and no store
+    /// A message for each delivery, and no store
     Bare,
     /// The same with a mark in Redis and a row in PostgreSQL for each delivery
     Stores,
+    /// The same with one message for each event: the worker fans out
+    FanOut,
     /// The same with up to 64 events in a message
     Bundles,
 }
@@ -38,12 +40,18 @@ impl Yardstick {
         match self {
             Self::Bare => "bare",
             Self::Stores => "stores",
+            Self::FanOut => "fan-out",
             Self::Bundles => "bundles",
         }
     }
 
     pub(crate) fn has_stores(self) -> bool {
-        matches!(self, Self::Stores | Self::Bundles)
+        self != Self::Bare
+    }
+
+    /// Whether each delivery is a message of its own.
+    fn is_per_delivery(self) -> bool {
+        matches!(self, Self::Bare | Self::Stores)
     }
 }
 
@@ -63,7 +71,10 @@ pub(crate) struct Options {
     /// The receiver
     #[arg(long)]
     pub(crate) receiver: SocketAddr,
+    /// The first word of the paths that it is called by
+    #[arg(long)]
+    pub(crate) behaviour: String,
     /// Requests for each event
     #[arg(long)]
-    pub(crate) fan_out: usize,
+    pub(crate) fan_out: u16,
 }

@@ -8,7 +8,6 @@ mod latency;
 mod load;
 mod pipeline;
 mod rates;
-mod retries;
 mod servers;
 mod table;
 mod workers;
@@ -17,6 +16,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use self::column::Column;
+use self::pipeline::Subscribers;
+use self::rates::{Answers, Yardsticks};
 use self::servers::Servers;
 use crate::server::Receiver;
 
@@ -35,7 +36,7 @@ pub(crate) struct Options {
     /// These columns alone
     #[arg(long, value_delimiter = ',')]
     columns: Vec<Column>,
-    /// Events a second for the latency [default: a fifth of what (2) takes]
+    /// Deliveries a second for the latency [default: a fifth of what (2) takes]
     #[arg(long)]
     per_second: Option<u32>,
 }
@@ -46,7 +47,7 @@ enum Part {
     Rates,
     /// From sending to receiving, at a rate that all can take
     Latency,
-    /// One delivery of 20 fails once
+    /// As fast as it goes, where one of 20 first attempts fails
     Retries,
     /// 100,000 retries due at the same time
     Ladder,
@@ -61,12 +62,17 @@ impl Options {
         self.only.is_empty() || self.only.contains(&part)
     }
 
-    fn columns(&self) -> Vec<Column> {
-        if self.columns.is_empty() {
-            Column::value_variants().to_vec()
-        } else {
-            self.columns.clone()
-        }
+    fn wants_ours(&self) -> bool {
+        self.columns(Subscribers::HEALTHY.fan_out).any(|column| column == Column::Ours)
+    }
+
+    /// The columns that are wanted and tell something with so many callbacks.
+    fn columns(&self, fan_out: usize) -> impl Iterator<Item = Column> {
+        let wanted: &[Column] = match self.columns.as_slice() {
+            [] => Column::value_variants(),
+            some => some,
+        };
+        wanted.iter().copied().filter(move |column| column.tells(fan_out))
     }
 }
 
@@ -78,19 +84,15 @@ struct Bench {
 
 pub(crate) async fn run(options: Options) -> Result<()> {
     let bench = Bench { servers: Servers::start().await?, receiver: Receiver::start().await? };
-    let mut yardstick = None;
+    let mut yardsticks = Yardsticks::default();
     if options.wants(Part::Rates) {
-        yardstick = rates::measure(&bench, &options).await?;
+        yardsticks = rates::measure(&bench, &options, Answers::AllWell).await?;
     }
     if options.wants(Part::Latency) {
-        let per_second = options.per_second.unwrap_or(match yardstick {
-            Some(rate) => (rate / 5.0) as u32,
-            None => latency::PER_SECOND_DEFAULT,
-        });
-        latency::measure(&bench, &options, per_second).await?;
+        latency::measure(&bench, &options, yardsticks).await?;
     }
     if options.wants(Part::Retries) {
-        retries::measure(&bench, &options).await?;
+        rates::measure(&bench, &options, Answers::OneIn20Fails).await?;
     }
     if options.wants(Part::Ladder) {
         ladder::measure(&bench).await?;

@@ -18,6 +18,9 @@ use tokio::net::TcpListener;
 /// The field of an event that says when it was sent, in nanoseconds since 1970: in a form, and in JSON.
 const SENT_AT: [&str; 2] = ["T0=", "T0\":"];
 
+/// The header that says which attempt a request is. A yardstick's first says nothing.
+pub(crate) const ATTEMPT: &str = "ringback-attempt";
+
 /// What `/slow` takes.
 pub(crate) const SLOW: Duration = Duration::from_millis(50);
 
@@ -54,7 +57,7 @@ async fn answer(
     seen: Arc<Mutex<Seen>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let is_first_attempt = request.headers().get("ringback-attempt").is_some_and(|n| n == "1");
+    let is_first_attempt = request.headers().get(ATTEMPT).is_none_or(|number| number == "1");
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     // Callbacks differ in what follows.

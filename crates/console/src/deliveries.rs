@@ -91,8 +91,9 @@ pub(crate) async fn history(
     caller: &Caller,
     id: DeliveryId,
 ) -> Result<History, Problem> {
-    let delivery = visible(console, caller, id).await?;
-    let attempts = console.store.attempts(id).await?;
+    let found = console.store.delivery_with_attempts(id).await?;
+    let seen = found.filter(|(delivery, _)| caller.may_see(&delivery.account));
+    let (delivery, attempts) = seen.ok_or_else(|| Problem::not_found("delivery"))?;
     let event = console.store.event(delivery.event, Some(&delivery.account)).await?;
     let detail = match caller.scope {
         Scope::Instance => Detail::Full,

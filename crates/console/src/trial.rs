@@ -185,13 +185,6 @@ async fn look(
     console: &Console,
     id: DeliveryId,
 ) -> Result<Option<(Delivery, Option<Attempt>)>, Problem> {
-    // Both are recorded at once, and may be between the two looks: the delivery is looked at last, and its attempts again
-    // if it has one by then.
-    let attempt = console.store.attempts(id).await?.pop();
-    let Some(delivery) = console.store.delivery(id).await? else { return Ok(None) };
-    let attempt = match attempt {
-        None if delivery.attempts > 0 => console.store.attempts(id).await?.pop(),
-        attempt => attempt,
-    };
-    Ok(Some((delivery, attempt)))
+    let found = console.store.delivery_with_attempts(id).await?;
+    Ok(found.map(|(delivery, mut attempts)| (delivery, attempts.pop())))
 }

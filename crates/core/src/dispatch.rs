@@ -33,6 +33,17 @@ pub enum Targets {
     These(Vec<Target>),
 }
 
+impl Targets {
+    /// How many deliveries it is, as far as that is known: one at the least.
+    #[must_use]
+    pub fn deliveries_known(&self) -> usize {
+        match self {
+            Self::Matching => 1,
+            Self::These(targets) => targets.len().max(1),
+        }
+    }
+}
+
 /// One callback that an event goes to, and how far that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -142,7 +153,8 @@ impl Target {
 /// The most targets that a worker takes at once: a dispatch to more is split, so that no message takes long and several
 /// workers share it.
 pub const TARGETS_MAX: usize = 16;
-/// The most dispatches one bundle holds.
+/// The most dispatches one bundle holds. On RabbitMQ it takes no further dispatch once it has as many deliveries: those of
+/// a large fan-out are for several workers.
 pub const BUNDLE_LEN_MAX: usize = 64;
 /// A bundle takes no further dispatch once it is this large.
 pub const BUNDLE_BYTES_MAX: usize = 128 * 1024;

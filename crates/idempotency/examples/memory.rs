@@ -1,20 +1,22 @@
-//! How much memory a Redis needs: for each claim that is held, each event id and each `Idempotency-Key` that clients
-//! chose. Measured on a Redis of its own.
+//! How much memory a Redis needs: for each claim that is held and each that was, each callback with a rate, each event id
+//! and each `Idempotency-Key` that clients chose. Measured on a Redis of its own.
 //!
 //! `cargo run --release -p ringback-idempotency --example memory [how many of each]`
 
 #![allow(clippy::print_stdout, reason = "a measurement for a person to read")]
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use ringback_core::rate::{Asking, RateLimit};
 use ringback_core::retry::AttemptNumber;
 use ringback_core::secret::Secret;
-use ringback_core::{DeliveryId, EventId, Timestamp};
+use ringback_core::{CallbackId, DeliveryId, EventId, Timestamp};
 use ringback_idempotency::redis::{Redis, Settings};
-use ringback_idempotency::{AttemptKey, Idempotency as _, RequestKey};
+use ringback_idempotency::{AttemptKey, Claim, Fence, Idempotency as _, RequestKey};
 use ringback_runtime::SystemClock;
 use ringback_testkit::servers::{self, RedisSettings};
 
@@ -22,12 +24,39 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AT_ONCE: usize = 256;
+/// To each callback with a rate of one a second: its count is kept for as many seconds.
+const REQUESTS: u32 = 20;
+/// So few that none of the counts is gone before the memory is looked at.
+const CALLBACKS_MAX: u32 = 5_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let count: u32 = std::env::args().nth(1).map_or(Ok(200_000), |text| text.parse())?;
     println!("{count} of each, in a Redis of their own:");
-    let claim = bytes_each(count, async |store| claims(&store, count).await).await?;
+    let claim = bytes_each(count, async |store| {
+        for bundle in bundles(count) {
+            granted(&store, &bundle).await;
+        }
+    });
+    let claim = claim.await?;
+    let waiting = bytes_each(count, async |store| {
+        // What a worker does with what has to wait: for its retry, its turn, its callback.
+        for bundle in bundles(count) {
+            store.forget(&granted(&store, &bundle).await).await.expect("redis is there");
+        }
+    });
+    let waiting = waiting.await?;
+    let mark = bytes_each(count, async |store| {
+        for bundle in bundles(count) {
+            store.settle(&granted(&store, &bundle).await).await.expect("redis is there");
+        }
+    });
+    let mark = mark.await?;
+    let callbacks = (count / REQUESTS).clamp(1, CALLBACKS_MAX);
+    let rate = bytes_each(callbacks, async |store| {
+        each(callbacks, |number| one_rate(Arc::clone(&store), number)).await;
+    });
+    let rate = rate.await?;
     let id = bytes_each(count, async |store| {
         each(count, |number| one_request(Arc::clone(&store), event_id(number), None)).await;
     });
@@ -42,10 +71,15 @@ async fn main() -> Result<()> {
     });
     let key = key.await?;
     println!("{claim:>5} bytes  claim held");
+    println!("{waiting:>5} bytes  delivery that waits");
+    println!("{mark:>5} bytes  mark of a slow attempt that was handed over");
+    println!("{rate:>5} bytes  callback with a rate");
     println!("{id:>5} bytes  event id that its producer chose");
     println!("{key:>5} bytes  Idempotency-Key of a request with one event");
     println!();
     println!("bytes = {claim} x attempts under way at once");
+    println!("      + {mark} x slow attempts handed over in ten minutes");
+    println!("      + {rate} x callbacks with a rate that are sent to");
     println!("      + {id} x events a day that come with an id");
     println!("      + {key} x requests a day that come with an Idempotency-Key");
     println!(
@@ -69,15 +103,31 @@ async fn bytes_each<F: Future<Output = ()>>(
     Ok((after - before) / u64::from(count))
 }
 
-async fn claims(store: &Redis, count: u32) {
-    let attempts: Vec<_> = (0..count)
-        .map(|number| AttemptKey {
-            delivery: DeliveryId::from_parts(Timestamp::EPOCH, random(number)),
-            attempt: AttemptNumber::MIN,
-        })
-        .collect();
-    for bundle in attempts.chunks(25) {
-        store.claim(bundle, Duration::from_secs(600)).await.expect("redis is there");
+/// Attempts, as many as a worker claims with one call.
+fn bundles(count: u32) -> Vec<Vec<AttemptKey>> {
+    let attempt = |number| AttemptKey {
+        delivery: DeliveryId::from_parts(Timestamp::EPOCH, random(number)),
+        attempt: AttemptNumber::MIN,
+    };
+    let attempts: Vec<_> = (0..count).map(attempt).collect();
+    attempts.chunks(25).map(<[_]>::to_vec).collect()
+}
+
+async fn granted(store: &Redis, bundle: &[AttemptKey]) -> Vec<(AttemptKey, Fence)> {
+    let claims = store.claim(bundle, Duration::from_secs(600)).await.expect("redis is there");
+    let fences = claims.into_iter().map(|claim| match claim {
+        Claim::Granted(fence) => fence,
+        Claim::Held { .. } | Claim::Settled => unreachable!("nobody else claims"),
+    });
+    bundle.iter().copied().zip(fences).collect()
+}
+
+/// All of them at once, so that the next one would have to wait.
+async fn one_rate(store: Arc<Redis>, number: u32) {
+    let limit = RateLimit { per_second: NonZeroU32::MIN, burst: NonZeroU32::MAX };
+    let callback = CallbackId::from_parts(Timestamp::EPOCH, random(number));
+    for _ in 0..REQUESTS {
+        store.admit(callback, limit, Asking::First).await.expect("redis is there");
     }
 }
 

@@ -71,6 +71,7 @@ macro_rules! store_conformance {
             event_is_found_within_its_account,
             deliveries_come_back_in_every_state,
             attempts_come_back_with_every_outcome,
+            delivery_and_its_attempts_are_of_one_moment,
             recording_again_changes_nothing,
             delivery_never_goes_back,
             last_state_of_one_batch_wins,
@@ -184,6 +185,18 @@ pub fn sample_parked(number: u32, to: &ringback_core::Callback) -> Vec<HistoryRe
     };
     let delivery = samples::delivery(&event, to, state, 0);
     vec![samples::event_record(&event), samples::delivery_record(&delivery, None)]
+}
+
+/// The attempts of a delivery that is there.
+///
+/// # Panics
+/// If it is not.
+pub async fn attempts_of(
+    store: &dyn Store,
+    delivery: ringback_core::DeliveryId,
+) -> Vec<ringback_core::delivery::Attempt> {
+    let read = store.delivery_with_attempts(delivery).await.expect("read");
+    read.expect("it is there").1
 }
 
 /// Fails if two callbacks differ in anything, secrets included.

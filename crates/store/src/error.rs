@@ -12,7 +12,8 @@ pub enum Error {
     WrongMasterKey,
     /// A newer version has changed the tables: this one would misread them.
     #[error(
-        "the database has schema {found}, of a newer version of Ringback: this one knows schemas up to {known}"
+        "the database has schema {found}, of a newer version of Ringback: this one knows schemas up to {known}; start \
+         that version or a later one, or restore a backup from before the upgrade"
     )]
     TooNew {
         /// The schema of the database.

@@ -10,6 +10,11 @@ pub(crate) struct Migration {
     pub(crate) sql: &'static str,
 }
 
+/// The schema that these steps lead to.
+pub(crate) fn newest(steps: &[Migration]) -> i64 {
+    steps.last().map_or(0, |migration| migration.version)
+}
+
 /// All steps of an SQLite database, first one first.
 pub(crate) const SQLITE: &[Migration] = &[
     Migration {

@@ -246,6 +246,16 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// [`Error`] if it can't be read.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, Error>;
 
+    /// One delivery and its attempts, first one first, as they are at one moment: an attempt and what became of the delivery
+    /// by it are recorded together, and are seen together.
+    ///
+    /// # Errors
+    /// [`Error`] if they can't be read.
+    async fn delivery_with_attempts(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<(Delivery, Vec<Attempt>)>, Error>;
+
     /// Deliveries, of last accepted events first.
     ///
     /// # Errors
@@ -289,12 +299,6 @@ pub trait Store: CatalogStore + Replays + Sessions + TrafficStore + Send + Sync 
     /// # Errors
     /// [`Error`] if they can't be read.
     async fn last_outcomes(&self, of: &[Delivery]) -> Result<Vec<Option<Outcome>>, Error>;
-
-    /// The attempts of a delivery, first one first.
-    ///
-    /// # Errors
-    /// [`Error`] if they can't be read.
-    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error>;
 
     /// Attempts as they are recorded, from now on. Who is too slow misses some, and is told how many.
     fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>>;

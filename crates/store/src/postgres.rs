@@ -322,6 +322,13 @@ impl Store for PostgresStore {
         history::delivery(&self.database, id).await
     }
 
+    async fn delivery_with_attempts(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<(Delivery, Vec<Attempt>)>, Error> {
+        history::delivery_with_attempts(&self.database, id).await
+    }
+
     async fn deliveries(
         &self,
         query: &DeliveryQuery,
@@ -349,10 +356,6 @@ impl Store for PostgresStore {
 
     async fn last_outcomes(&self, of: &[Delivery]) -> Result<Vec<Option<Outcome>>, Error> {
         history::last_outcomes(&self.database, of).await
-    }
-
-    async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
-        history::attempts(&self.database, delivery).await
     }
 
     fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>> {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-/// 1, 2, 4 … 32 s: who is put off often comes back less often. A quarter more or less, so that they don't come all at
-/// once.
+/// 1, 2, 4 … 32 s: who is put off often comes back less often. For where nobody knows when there will be a place.
+///
+/// Exactly, and not a little more or less for each: those that are put off together wait on the queue as one message then,
+/// and a power of two is one level of its ladder. That they all come back together does no harm: where places become free
+/// they are told their turns, each another one.
 pub(crate) fn put_off_by(deferrals: u32) -> Duration {
-    let seconds = 1_u32 << deferrals.saturating_sub(1).min(5);
-    Duration::from_secs(1).mul_f64(f64::from(seconds) * (0.75 + jitter() / 2.0))
+    Duration::from_secs(1 << deferrals.saturating_sub(1).min(5))
 }
 
 /// Somewhere between nothing and `most`.
@@ -31,12 +33,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_put_off_often_stays_away_longer_but_never_much_over_half_a_minute() {
-        for (deferrals, seconds) in
-            [(0, 1.0), (1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (u32::MAX, 32.0)]
-        {
-            let wait = put_off_by(deferrals).as_secs_f64();
-            assert!((seconds * 0.75..=seconds * 1.25).contains(&wait), "{deferrals}: {wait}");
+    fn who_is_put_off_often_stays_away_longer_but_never_over_32_seconds() {
+        for (deferrals, seconds) in [(0, 1), (1, 1), (2, 2), (3, 4), (6, 32), (u32::MAX, 32)] {
+            assert_eq!(put_off_by(deferrals), Duration::from_secs(seconds), "{deferrals}");
         }
     }
 

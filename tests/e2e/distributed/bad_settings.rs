@@ -1,15 +1,14 @@
 //! What is wrong with a setting or a server is said, with the setting's name, and the process ends, or waits without
 //! a fuss.
 
-use std::fs;
 use std::time::Duration;
 
 use ringback_testkit::servers::RabbitmqSettings;
 use ringback_testkit::{Launch, Receiver};
 
-use super::cluster::{Cluster, MASTER_KEY, Node, ServerSettings, Servers, Shape};
+use super::cluster::{Cluster, MASTER_KEY, Node, REDIS_REFUSALS, ServerSettings, Servers, Shape};
 use super::producers::Amqp;
-use crate::support::{ADMIN_KEY, SOON, callback, event, eventually};
+use crate::support::{ADMIN_KEY, SOON, callback, event, eventually, text};
 
 /// Stands for any secret in an address.
 const SECRET: &str = "open-sesame";
@@ -82,17 +81,8 @@ async fn what_redis_refuses_for_good_exits_69_and_what_it_refuses_for_now_does_n
     let receiver = Receiver::start().await.expect("a port");
     cluster.api().create_callback(&callback(&receiver.url("/hook"))).await;
     let servers = &cluster.servers;
-    for refusal in [
-        // A replica takes no writes; one without memory neither.
-        [["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]],
-        [["CONFIG SET", "maxmemory", "1"], ["CONFIG SET", "maxmemory", "0"]],
-    ] {
-        let [refuse, take_again] = refusal.map(|command| command.join(" "));
-        let tell = |command: &str| {
-            let words: Vec<_> = command.split(' ').collect();
-            assert_eq!(servers.redis_cli(&words), "OK", "{command}");
-        };
-        tell(&refuse);
+    for [refuse, take_again, said] in REDIS_REFUSALS {
+        servers.tell_redis(refuse);
         let sent = cluster.ingest().send(&event("COMMENT_CREATED")).await;
         assert_eq!(cluster.api().settled_delivery(&sent).await["status"], "delivered");
         let readiness = eventually("degraded worker", SOON, async || {
@@ -100,15 +90,16 @@ async fn what_redis_refuses_for_good_exits_69_and_what_it_refuses_for_now_does_n
             (readiness["status"] == "degraded").then_some(readiness)
         })
         .await;
-        assert_ne!(readiness["checks"]["idempotency"], "ok", "{refuse}: {readiness}");
-        tell(&take_again);
+        let told = text(&readiness["checks"]["idempotency"]);
+        assert!(told.contains(said), "{refuse}: {readiness}");
+        servers.tell_redis(take_again);
         eventually("worker that is ready again", SOON, async || {
             (cluster.workers[0].readiness().await.body["status"] == "ready").then_some(())
         })
         .await;
     }
 
-    assert_eq!(servers.redis_cli(&["CONFIG", "SET", "requirepass", "right"]), "OK");
+    servers.tell_redis("CONFIG SET requirepass right");
     let url = servers.redis.url();
     let wrong = url.replace("redis://", &format!("redis://:{SECRET}@"));
     for (what, url) in [("no password", url), ("wrong password", wrong)] {
@@ -130,12 +121,7 @@ async fn what_postgresql_refuses_exits_with_the_settings_name() {
     let nowhere = launch.clone().env("RINGBACK_DATABASE_URL", nowhere);
     refuses("no such database", nowhere, 69, &["database_url", "nowhere"]).await;
 
-    let hba = servers.postgres.directory().join("data/pg_hba.conf");
-    let trusting = fs::read_to_string(&hba).expect("it is there");
-    let sealed = format!("host all sealed 127.0.0.1/32 scram-sha-256\n{trusting}");
-    fs::write(&hba, sealed).expect("it can be written");
-    servers.psql("CREATE ROLE sealed LOGIN PASSWORD 'right'");
-    servers.psql("SELECT pg_reload_conf()");
+    servers.seal_postgres();
     let wrong = url.replace("ringback@", &format!("sealed:{SECRET}@"));
     // The server reads its configuration a moment after it was told to.
     let wrong = launch.clone().env("RINGBACK_DATABASE_URL", wrong);
@@ -146,11 +132,12 @@ async fn what_postgresql_refuses_exits_with_the_settings_name() {
     refuses("another master key", other_key, 64, &["master_key"]).await;
 
     one_migration_ahead(&servers);
-    refuses("a database of a newer version", launch, 1, &["newer version"]).await;
+    refuses("a database of a newer version", launch, 1, &["newer version", "start that version"])
+        .await;
 }
 
 /// Has the database look as if a newer Ringback had been at work.
-fn one_migration_ahead(servers: &Servers) {
+pub(super) fn one_migration_ahead(servers: &Servers) {
     let table = servers.psql(
         "SELECT table_name FROM information_schema.columns \
          WHERE table_schema = 'public' AND table_name LIKE '%migration%' AND column_name = 'version'",

@@ -1,6 +1,7 @@
 //! A Ringback of many processes: servers of its own, and each role as often as a test wants it.
 
 use std::fmt;
+use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -27,6 +28,13 @@ pub(super) struct Servers {
     pub(super) database_url: String,
     directory: TempDir,
 }
+
+/// What has Redis refuse for now, what has it take commands again, and what is said meanwhile. A replica takes no writes; one
+/// without memory neither.
+pub(super) const REDIS_REFUSALS: [[&str; 3]; 2] = [
+    ["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "read-only replica"],
+    ["CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "raise its `maxmemory`"],
+];
 
 /// How the servers are set up.
 #[derive(Default)]
@@ -122,6 +130,22 @@ impl Servers {
             .output()
             .expect("redis-cli is installed");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Has Redis do what it answers `OK` to.
+    pub(super) fn tell_redis(&self, command: &str) {
+        let words: Vec<_> = command.split(' ').collect();
+        assert_eq!(self.redis_cli(&words), "OK", "{command}");
+    }
+
+    /// Makes a user of PostgreSQL, `sealed`, whose password is asked for: it is `right`.
+    pub(super) fn seal_postgres(&self) {
+        let hba = self.postgres.directory().join("data/pg_hba.conf");
+        let trusting = fs::read_to_string(&hba).expect("it is there");
+        let sealed = format!("host all sealed 127.0.0.1/32 scram-sha-256\n{trusting}");
+        fs::write(&hba, sealed).expect("it can be written");
+        self.psql("CREATE ROLE sealed LOGIN PASSWORD 'right'");
+        self.psql("SELECT pg_reload_conf()");
     }
 
     /// What `psql` answers to a statement.

@@ -10,10 +10,11 @@ use ringback_testkit::{Behaviour, Receiver};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Shape};
+use super::producers::Amqp;
 use crate::support::{Answer, Api, SOON, callback, event, eventually, text, with};
 
-/// An ingest that can't have an event made durable says so within 2 s; the rest is for a busy machine.
-const AT_ONCE: Duration = Duration::from_millis(2_500);
+/// An ingest that can't have an event made durable says so within 2 s: it waits for 1.5 s, and the rest is for a busy machine.
+const AT_ONCE: Duration = Duration::from_millis(2_000);
 const LONG: Duration = Duration::from_secs(60);
 
 /// A callback that is tried again however often it fails: its circuit stays closed.
@@ -129,6 +130,81 @@ async fn ingest_never_hangs_while_rabbitmq_stands_still_or_takes_no_more() {
     rabbitmq.ctl(&["set_vm_memory_high_watermark", "0.6"]).await.expect("it is told");
     accepted.push(accepted_again(cluster.ingest()).await);
     all_delivered(&cluster, &accepted).await;
+    cluster.servers.wait_for_empty_queues().await;
+}
+
+#[tokio::test]
+async fn ingest_refuses_at_once_while_the_queue_is_full_and_loses_nothing_that_it_accepted() {
+    const FULL: &str = r#"{"max-length": 5}"#;
+    let mut cluster = Cluster::start(Shape::default()).await;
+    let receiver = Receiver::start().await.expect("a port");
+    cluster.api().create_callback(&callback(&receiver.url("/hook"))).await;
+    let mut accepted = vec![accepted_again(cluster.ingest()).await];
+    all_delivered(&cluster, &accepted).await;
+    // Nobody empties it.
+    cluster.workers[0].kill9().await;
+    let amqp = Amqp::connect(&cluster.servers).await;
+    let rabbitmq = &cluster.servers.rabbitmq;
+    let policy = ["set_policy", "full", r"^ringback\.v1\.dispatch\.", FULL, "--apply-to", "queues"];
+    rabbitmq.ctl(&policy).await.expect("it is told");
+
+    eventually("answer that refuses", SOON, async || {
+        let answers = answers_at_once(cluster.ingest()).await;
+        accepted.extend(accepted_ids(&answers));
+        answers.iter().all(|answer| answer.status == 503).then_some(())
+    })
+    .await;
+    // Said once in ten seconds, so perhaps not of the first of them.
+    eventually("log of a refusal by RabbitMQ that is not away", SOON, async || {
+        assert_refused(&answers_at_once(cluster.ingest()).await);
+        cluster.ingests[0].said().contains("basic.nack").then_some(())
+    })
+    .await;
+    // What a producer has put on RabbitMQ itself waits there.
+    let published = event_id().to_string();
+    let body = event("COMMENT_CREATED").to_string();
+    amqp.publish("acme.COMMENT_CREATED", body.as_bytes(), Some(&published)).await;
+    accepted.push(published);
+    let refused = with(event("COMMENT_CREATED"), json!({"id": event_id().to_string()}));
+    cluster.ingest().post("/v1/events", &refused).await.expect_problem(503);
+
+    // The limit stays, and there is room again: who was refused is taken again, by the same process.
+    cluster.workers[0].start_again().await;
+    accepted.push(accepted_again(cluster.ingest()).await);
+    // What was refused was not remembered as if it had been accepted.
+    let again = cluster.ingest().post("/v1/events", &refused).await.expect(202);
+    assert_eq!(again["duplicate"], Value::Null, "{again}");
+    accepted.push(text(&again["id"]));
+    cluster.servers.rabbitmq.ctl(&["clear_policy", "full"]).await.expect("it is told");
+    accepted.push(accepted_again(cluster.ingest()).await);
+    all_delivered(&cluster, &accepted).await;
+    cluster.servers.wait_for_empty_queues().await;
+    let readiness = cluster.ingests[0].readiness().await.expect(200);
+    assert_eq!(readiness["status"], "ready", "{readiness}");
+}
+
+#[tokio::test]
+async fn retry_that_the_queue_refuses_is_put_there_when_it_takes_it() {
+    const FULL: &str = r#"{"max-length": 1}"#;
+    let cluster = Cluster::start(Shape::default()).await;
+    let receiver = Receiver::start().await.expect("a port");
+    receiver.on_others(Behaviour::fail_first(1, 500));
+    cluster.api().create_callback(&tireless(&receiver.url("/hook"))).await;
+    let policy = ["set_policy", "full", r"^ringback\.v1\.delay\.", FULL, "--apply-to", "queues"];
+    cluster.servers.rabbitmq.ctl(&policy).await.expect("it is told");
+
+    // One after the other, so that retries come in many messages, of which each level of the ladder takes one.
+    let mut accepted = Vec::new();
+    eventually("retry that is refused", LONG, async || {
+        accepted.push(accepted_again(cluster.ingest()).await);
+        let said = cluster.workers[0].said();
+        (said.contains("can't publish for later") && said.contains("basic.nack")).then_some(())
+    })
+    .await;
+    all_delivered(&cluster, &accepted).await;
+    let received = receiver.tallies();
+    assert_eq!(received.len(), accepted.len());
+    assert!(received.values().all(|tally| tally.count == 2), "{received:?}");
     cluster.servers.wait_for_empty_queues().await;
 }
 

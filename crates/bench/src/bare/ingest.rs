@@ -1,11 +1,13 @@
 //! HTTP in front of the queue: an event is answered 202 once RabbitMQ has confirmed it.
 
 use std::convert::Infallible;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -57,7 +59,8 @@ async fn accept(
     ingest: Arc<Ingest>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
-    let event = Event { id: ingest.next_id(), body: body.unwrap_or_default() };
+    let (id, targets) = (ingest.next_id(), 0..ingest.fan_out);
+    let event = Event { id, targets, body: body.unwrap_or_default() };
     let mut response = Response::new(Full::default());
     *response.status_mut() = match ingest.take(event).await {
         Ok(()) => StatusCode::ACCEPTED,
@@ -73,6 +76,8 @@ struct Ingest {
     out: Arc<Out>,
     /// Bundles are made by one task of what waits here.
     waiting: Option<mpsc::UnboundedSender<Waiting>>,
+    per_delivery: bool,
+    fan_out: u16,
     began_ns: u64,
     events: AtomicU64,
 }
@@ -106,7 +111,14 @@ impl Ingest {
             start(bundle(events, out.clone()));
             waiting
         });
-        Ok(Self { out, waiting, began_ns: now_ns(), events: AtomicU64::new(0) })
+        Ok(Self {
+            out,
+            waiting,
+            per_delivery: options.yardstick.is_per_delivery(),
+            fan_out: options.fan_out,
+            began_ns: now_ns(),
+            events: AtomicU64::new(0),
+        })
     }
 
     fn next_id(&self) -> String {
@@ -117,8 +129,7 @@ impl Ingest {
     /// Returns once the event is durable.
     async fn take(&self, event: Event) -> Result<()> {
         let Some(waiting) = &self.waiting else {
-            let _place = self.out.window.acquire().await?;
-            return self.out.publish(&[event]).await;
+            return self.out.publish_alone(event, self.per_delivery).await;
         };
         let (answer, durable) = oneshot::channel();
         waiting.send(Waiting { event, answer })?;
@@ -127,12 +138,32 @@ impl Ingest {
 }
 
 impl Out {
+    /// One message with these events.
     async fn publish(&self, events: &[Event]) -> Result<()> {
-        if let Some(marks) = &self.marks {
-            let keys: Vec<_> = events.iter().map(|event| format!("e:{}", event.id)).collect();
-            marks.set(&keys).await?;
-        }
+        self.mark(events).await?;
         self.queue.publish(&frames::write(events)).await
+    }
+
+    /// One message with this event, or one for each of its deliveries. Each waits for a place in the window.
+    async fn publish_alone(&self, event: Event, per_delivery: bool) -> Result<()> {
+        self.mark(slice::from_ref(&event)).await?;
+        let message = async |event: Event| {
+            let _place = self.window.acquire().await?;
+            self.queue.publish(&frames::write([&event])).await
+        };
+        if !per_delivery {
+            return message(event).await;
+        }
+        let to_one = |target| Event { targets: target..target + 1, ..event.clone() };
+        try_join_all(event.targets.clone().map(|target| message(to_one(target)))).await?;
+        Ok(())
+    }
+
+    async fn mark(&self, events: &[Event]) -> Result<()> {
+        let Some(marks) = &self.marks else { return Ok(()) };
+        let keys: Vec<_> = events.iter().map(|event| format!("e:{}", event.id)).collect();
+        marks.set(&keys).await?;
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ const RESPONSE: &str = r#"{"date":"Sun, 22 Nov 2026 00:00:00 GMT","content-lengt
 /// What is written down of a delivery.
 pub(super) struct Row {
     pub(super) event_id: String,
-    pub(super) target: usize,
+    pub(super) target: u16,
     pub(super) status: u16,
     pub(super) duration_ms: i64,
     pub(super) at_ms: i64,

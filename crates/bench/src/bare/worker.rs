@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use reqwest::{RequestBuilder, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -15,7 +16,7 @@ use super::queue::Queue;
 use super::rows::{Row, Rows};
 use super::settle::{Done, settle};
 use super::{Options, Yardstick};
-use crate::receiver::{now_ns, say, start};
+use crate::receiver::{ATTEMPT, now_ns, say, start};
 
 /// Messages that may be at the worker at once.
 const PREFETCH: u16 = 1_000;
@@ -76,7 +77,7 @@ impl Worker {
             .tls_certs_only([])
             .timeout(Duration::from_secs(15))
             .build()?;
-        let url = |target| format!("http://{}/callback/{target}", options.receiver);
+        let url = |target| format!("http://{}/{}/{target}", options.receiver, options.behaviour);
         let mut marks = None;
         if options.yardstick.has_stores() {
             marks = Some(Marks::connect(&options.redis_url).await?);
@@ -92,13 +93,12 @@ impl Worker {
 
     async fn deliver(&self, delivery_tag: u64, message: Vec<u8>) -> Result<()> {
         let events = frames::read(message);
-        let targets = 0..self.urls.len();
-        let mut wanted: Vec<(&Event, usize)> = events
+        let mut wanted: Vec<(&Event, u16)> = events
             .iter()
-            .flat_map(|event| targets.clone().map(move |target| (event, target)))
+            .flat_map(|event| event.targets.clone().map(move |target| (event, target)))
             .collect();
         if let Some(marks) = &self.marks {
-            let key = |(event, target): &(&Event, usize)| format!("d:{}:{target}", event.id);
+            let key = |(event, target): &(&Event, u16)| format!("d:{}:{target}", event.id);
             let keys: Vec<_> = wanted.iter().map(key).collect();
             let mut new = marks.set(&keys).await?.into_iter();
             wanted.retain(|_| new.next().unwrap_or(true));
@@ -109,23 +109,34 @@ impl Worker {
         Ok(())
     }
 
-    async fn send(&self, event: &Event, target: usize) -> Result<Row> {
+    async fn send(&self, event: &Event, target: u16) -> Result<Row> {
         let _place = self.in_flight.acquire().await?;
         let began = Instant::now();
-        let request = self
-            .client
-            .post(&self.urls[target])
-            .header("content-type", "application/json")
-            .body(event.body.clone());
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        response.bytes().await?;
+        let mut status = answer(self.post(event, target)).await?;
+        if !status.is_success() {
+            status = answer(self.post(event, target).header(ATTEMPT, "2")).await?;
+        }
         Ok(Row {
             event_id: event.id.clone(),
             target,
-            status,
+            status: status.as_u16(),
             duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
             at_ms: i64::try_from(now_ns() / 1_000_000).unwrap_or(i64::MAX),
         })
     }
+
+    fn post(&self, event: &Event, target: u16) -> RequestBuilder {
+        self.client
+            .post(&self.urls[usize::from(target)])
+            .header("content-type", "application/json")
+            .body(event.body.clone())
+    }
+}
+
+/// What is answered, once all of it is there.
+async fn answer(request: RequestBuilder) -> reqwest::Result<StatusCode> {
+    let response = request.send().await?;
+    let status = response.status();
+    response.bytes().await?;
+    Ok(status)
 }

@@ -27,14 +27,11 @@ pub(super) struct Subscribers {
 impl Subscribers {
     pub(super) const HEALTHY: Self = Self { behaviour: "callback", fan_out: 1, max_in_flight: 64 };
 
-    /// So many that are healthy, with about 64 requests at once in all, as the yardsticks have.
-    pub(super) fn healthy(fan_out: usize) -> Self {
+    /// So many, with about 64 requests at once in all, as the yardsticks have.
+    pub(super) fn all(behaviour: &'static str, fan_out: usize) -> Self {
         let callbacks = u32::try_from(fan_out).expect("a few");
-        Self {
-            fan_out,
-            max_in_flight: Self::HEALTHY.max_in_flight.div_ceil(callbacks),
-            ..Self::HEALTHY
-        }
+        let max_in_flight = Self::HEALTHY.max_in_flight.div_ceil(callbacks);
+        Self { behaviour, fan_out, max_in_flight }
     }
 }
 
@@ -85,6 +82,8 @@ impl Pipeline {
             &database_url,
             "--receiver",
             &bench.receiver.address.to_string(),
+            "--behaviour",
+            to.behaviour,
             "--fan-out",
             &to.fan_out.to_string(),
         ];

@@ -1,4 +1,4 @@
-//! As fast as it goes, with one callback and with five: every column in each round.
+//! As fast as it goes, with one callback and with five, all healthy or not: every column in each round.
 
 use anyhow::Result;
 
@@ -9,40 +9,94 @@ use super::table::{median, ratio, shown, spread};
 use super::{Bench, Options};
 use crate::receiver::say;
 
-/// Prints both tables. Gives the median rate of (2) with one callback, if that was measured.
-pub(super) async fn measure(bench: &Bench, options: &Options) -> Result<Option<f64>> {
-    let mut rate = None;
-    for fan_out in [1, 5] {
-        let columns = options.columns();
-        let mut runs: Vec<(Column, Vec<Run>)> =
-            columns.into_iter().map(|column| (column, Vec::new())).collect();
-        for _ in 0..options.rounds {
-            for (column, runs) in &mut runs {
-                runs.push(run(bench, *column, fan_out, options.events).await?);
-            }
-        }
-        print(fan_out, &runs)?;
-        if fan_out == 1 {
-            rate = median(of(&runs, Column::Stores, |run| run.deliveries_per_second));
-        }
-    }
-    Ok(rate)
+/// What the receiver does with a first attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    AllWell,
+    /// One of 20 fails. Ringback tries again a second later, a yardstick at once.
+    OneIn20Fails,
 }
 
-async fn run(bench: &Bench, column: Column, fan_out: usize, events: usize) -> Result<Run> {
-    let pipeline = Pipeline::start(bench, column, Subscribers::healthy(fan_out)).await?;
+impl Answers {
+    fn behaviour(self) -> &'static str {
+        match self {
+            Self::AllWell => "callback",
+            Self::OneIn20Fails => "flaky",
+        }
+    }
+
+    /// The share of the deliveries until whose last the rate is taken: the last retries come a second after the load.
+    fn counted(self) -> f64 {
+        match self {
+            Self::AllWell => 1.0,
+            Self::OneIn20Fails => 0.94,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AllWell => "all healthy",
+            Self::OneIn20Fails => "5 % of first attempts fail (the rate until 94 % are there)",
+        }
+    }
+}
+
+/// The median deliveries a second of (2), with one callback and with five, where they were measured.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Yardsticks {
+    pub(super) one: Option<f64>,
+    pub(super) five: Option<f64>,
+}
+
+/// Prints both tables.
+pub(super) async fn measure(
+    bench: &Bench,
+    options: &Options,
+    answers: Answers,
+) -> Result<Yardsticks> {
+    let one = with_callbacks(bench, options, answers, 1).await?;
+    let five = with_callbacks(bench, options, answers, 5).await?;
+    Ok(Yardsticks { one, five })
+}
+
+async fn with_callbacks(
+    bench: &Bench,
+    options: &Options,
+    answers: Answers,
+    fan_out: usize,
+) -> Result<Option<f64>> {
+    let mut runs: Vec<(Column, Vec<Run>)> =
+        options.columns(fan_out).map(|column| (column, Vec::new())).collect();
+    for _ in 0..options.rounds {
+        for (column, runs) in &mut runs {
+            runs.push(run(bench, *column, answers, fan_out, options.events).await?);
+        }
+    }
+    print(&format!("Fan-out {fan_out}, {}", answers.name()), &runs)?;
+    Ok(median(of(&runs, Column::Stores, |run| run.deliveries_per_second)))
+}
+
+async fn run(
+    bench: &Bench,
+    column: Column,
+    answers: Answers,
+    fan_out: usize,
+    events: usize,
+) -> Result<Run> {
+    let to = Subscribers::all(answers.behaviour(), fan_out);
+    let pipeline = Pipeline::start(bench, column, to).await?;
     // As many deliveries twice over with five callbacks: they take half as long.
     let events = if fan_out == 1 { events } else { events * 2 / fan_out };
-    let run = load(bench, &pipeline, fan_out, events, 1.0).await?;
+    let run = load(bench, &pipeline, fan_out, events, answers.counted()).await?;
     pipeline.stop(bench).await?;
     Ok(run)
 }
 
-fn print(fan_out: usize, runs: &[(Column, Vec<Run>)]) -> Result<()> {
+fn print(title: &str, runs: &[(Column, Vec<Run>)]) -> Result<()> {
     say(&format!(
-        "\nFan-out {fan_out}, 64 producers; CPU-s for 10,000 deliveries\n\n\
-         | | deliveries/s | to (2) | to (3) | accepted/s | ingest | worker | RabbitMQ | Redis | PostgreSQL | system | to (2) | to (3) | receiver | producers | others |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+        "\n{title}, 64 producers; CPU-s for 10,000 deliveries\n\n\
+         | | deliveries/s | to (2) | to (2b) | to (3) | accepted/s | ingest | worker | RabbitMQ | Redis | PostgreSQL | system | to (2) | to (2b) | to (3) | receiver | producers | others |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     ))?;
     let rate = |run: &Run| run.deliveries_per_second;
     let system = |run: &Run| run.cpu.system();
@@ -56,6 +110,7 @@ fn print(fan_out: usize, runs: &[(Column, Vec<Run>)]) -> Result<()> {
             column.name().to_owned(),
             spread(figure(&rate), 0),
             to(Column::Stores, rate),
+            to(Column::FanOut, rate),
             to(Column::Bundles, rate),
             format!("{:.0}", median(figure(&|run| run.accepted_per_second)).unwrap_or_default()),
             cpu(&|run| run.cpu.ingest),
@@ -65,6 +120,7 @@ fn print(fan_out: usize, runs: &[(Column, Vec<Run>)]) -> Result<()> {
             cpu(&|run| run.cpu.postgres),
             spread(figure(&system), 2),
             to(Column::Stores, system),
+            to(Column::FanOut, system),
             to(Column::Bundles, system),
             cpu(&|run| run.cpu.receiver),
             cpu(&|run| run.cpu.producers),

@@ -6,7 +6,6 @@
 
 use anyhow::Result;
 
-use super::column::Column;
 use super::load::load;
 use super::pipeline::{Pipeline, Subscribers};
 use super::table::{median, shown, spread};
@@ -17,7 +16,7 @@ use crate::receiver::{SLOW, say};
 const MAX_IN_FLIGHT: u32 = 100;
 
 pub(super) async fn measure(bench: &Bench, options: &Options) -> Result<()> {
-    if !options.columns().contains(&Column::Ours) {
+    if !options.wants_ours() {
         return Ok(());
     }
     let cores = std::thread::available_parallelism()?;

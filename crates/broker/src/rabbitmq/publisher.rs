@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lapin::Connection;
-use ringback_core::{Dispatch, dispatch};
+use ringback_core::Dispatch;
 use ringback_runtime::{Clock, Shutdown};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 
 use self::gather::{Delayed, Fresh, Gather, Ready};
 pub(super) use self::gather::{Ids, Part};
-use self::lane::Lane;
 pub(super) use self::lane::confirming;
+use self::lane::{Lane, Outlet};
 pub(super) use self::ticket::Ticket;
 use super::connection;
 use super::error::{Lost, Unconfirmed};
@@ -96,12 +96,8 @@ impl Publisher {
 
     /// Publishes new events.
     pub(super) async fn publish(&self, dispatches: &[Dispatch]) -> Result<(), Unconfirmed> {
-        let part = |ticket: &Ticket, dispatch| Part {
-            text: dispatch::encode(dispatch),
-            ticket: ticket.clone(),
-        };
         let hand_in = |ticket: Ticket| {
-            let parts = dispatches.iter().map(|dispatch| part(&ticket, dispatch)).collect();
+            let parts = dispatches.iter().map(|dispatch| Part::of(dispatch, &ticket)).collect();
             self.fresh.send(parts).is_ok()
         };
         self.confirmed(dispatches.len(), ANSWER_WITHIN, hand_in).await
@@ -113,7 +109,7 @@ impl Publisher {
         delayed: &[DelayedDispatch],
     ) -> Result<(), Unconfirmed> {
         let part = |ticket: &Ticket, DelayedDispatch { due, dispatch }: &DelayedDispatch| {
-            (*due, Part { text: dispatch::encode(dispatch), ticket: ticket.clone() })
+            (*due, Part::of(dispatch, ticket))
         };
         let hand_in = |ticket: Ticket| {
             let parts = delayed.iter().map(|delayed| part(&ticket, delayed)).collect();
@@ -209,15 +205,15 @@ impl Publisher {
         clock: &dyn Clock,
         shutdown: &Shutdown,
     ) -> Result<(), Lost> {
-        let fresh = confirming(&connection).await?;
-        let delayed = confirming(&connection).await?;
-        let ready = confirming(&connection).await?;
+        let fresh = Outlet::open(&connection).await?;
+        let delayed = Outlet::open(&connection).await?;
+        let ready = Outlet::open(&connection).await?;
         self.state.send_replace(State::Up(Arc::clone(&connection)));
         let publishing = async {
             tokio::try_join!(
-                lanes.fresh.run(&fresh, clock, shutdown),
-                lanes.delayed.run(&delayed, clock, shutdown),
-                lanes.ready.run(&ready, clock, shutdown),
+                lanes.fresh.run(fresh, clock, shutdown),
+                lanes.delayed.run(delayed, clock, shutdown),
+                lanes.ready.run(ready, clock, shutdown),
             )
         };
         let lost = connection::lost(&connection, |blocked| self.blocked(&connection, blocked));

@@ -252,12 +252,19 @@ impl Report {
             Ok(facts) => facts,
             Err(error) => return self.fail_with("database_url", error),
         };
-        match facts.schema {
-            0 => self.well(format_args!(
-                "PostgreSQL {}, without tables: the first start makes them, or `ringback migrate`",
-                facts.version
-            )),
-            schema => self.well(format_args!("PostgreSQL {}, schema {schema}", facts.version)),
+        let (schema, known) = (facts.schema, facts.schema_known);
+        let found = match schema {
+            0 => "without tables".to_owned(),
+            schema => format!("schema {schema}"),
+        };
+        self.well(format_args!("PostgreSQL {}, {found}", facts.version));
+        if schema > known {
+            self.fail_with("database_url", ringback_store::Error::TooNew { found: schema, known });
+        } else if schema < known {
+            self.look(format_args!(
+                "this version's tables, of schema {known}, are not there yet: its first start makes them, or `ringback \
+                 migrate`"
+            ));
         }
         if version(&facts.version) < (14, 0) {
             self.fail("PostgreSQL 14 or later is needed");

@@ -50,7 +50,8 @@ impl Rejected {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let (Command::List(which) | Command::Requeue(which) | Command::Drop(which)) = &self.command;
         let (shelf, limit, json) = (which.shelf(), which.limit, which.json);
-        let settings = which.given.clone().check(Openness::Guarded).map_err(Failure::Usage)?;
+        let settings = which.given.clone().without_master_key().check(Openness::Guarded);
+        let settings = settings.map_err(Failure::Usage)?;
         let rabbitmq = rabbitmq(&settings)?;
         match self.command {
             Command::List(_) => {

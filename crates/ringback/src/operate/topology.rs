@@ -17,7 +17,8 @@ pub(crate) struct Topology {
 enum Command {
     /// Declare what is missing. Every start does so too; doing it twice changes nothing
     Apply(Given),
-    /// Say what is missing or declared otherwise, and change nothing; exit code 1 if there is anything
+    /// Say what is missing or declared otherwise, and change nothing; exit code 1 if there is anything. Bindings are not
+    /// among it, for AMQP does not tell them: `apply` makes them anew
     Verify(Given),
 }
 
@@ -31,7 +32,7 @@ impl Topology {
 }
 
 async fn apply(given: Given) -> Result<(), Failure> {
-    let settings = given.check(Openness::Guarded).map_err(Failure::Usage)?;
+    let settings = given.without_master_key().check(Openness::Guarded).map_err(Failure::Usage)?;
     let rabbitmq = rabbitmq(&settings)?;
     topology::declare(rabbitmq).await?;
     say(format_args!("exchanges and queues of `{}` are declared", rabbitmq.prefix));
@@ -39,7 +40,7 @@ async fn apply(given: Given) -> Result<(), Failure> {
 }
 
 async fn verify(given: Given) -> Result<(), Failure> {
-    let settings = given.check(Openness::Guarded).map_err(Failure::Usage)?;
+    let settings = given.without_master_key().check(Openness::Guarded).map_err(Failure::Usage)?;
     let rabbitmq = rabbitmq(&settings)?;
     let differences = topology::verify(rabbitmq).await?;
     for difference in &differences {
@@ -53,6 +54,7 @@ async fn verify(given: Given) -> Result<(), Failure> {
             ));
             Ok(())
         }
+        1 => Err(Failure::Other(anyhow::anyhow!("1 difference"))),
         count => Err(Failure::Other(anyhow::anyhow!("{count} differences"))),
     }
 }

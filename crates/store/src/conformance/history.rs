@@ -5,11 +5,11 @@ use std::time::Duration;
 use ringback_core::Outcome;
 use ringback_core::delivery::{CancelReason, Delivery, DeliveryState, WaitReason};
 
-use super::Harness;
 use super::samples::{
     account, at, attempt, callback, delivery, delivery_record, event, event_record, pending,
     response, success,
 };
+use super::{Harness, attempts_of};
 use crate::{DeliveryKey, HistoryRecord, Recorded, RecordedState};
 
 /// What is recorded comes back, to the last digit of a variable.
@@ -99,9 +99,37 @@ pub async fn attempts_come_back_with_every_outcome(harness: &mut impl Harness) {
         let record = delivery_record(&delivery, Some(attempt.clone()));
         store.record(vec![record]).await.expect("recorded");
     }
-    assert_eq!(store.attempts(delivery.id).await.expect("read"), attempts);
+    assert_eq!(attempts_of(&*store, delivery.id).await, attempts);
     let none = super::samples::delivery(&event, &callback(2), pending(), 0);
-    assert_eq!(store.attempts(none.id).await.expect("read"), []);
+    assert_eq!(store.delivery_with_attempts(none.id).await.expect("read"), None);
+}
+
+/// Who reads while attempts are recorded never sees one without what became of the delivery by it, nor the other way round.
+pub async fn delivery_and_its_attempts_are_of_one_moment(harness: &mut impl Harness) {
+    const ATTEMPTS: u32 = 300;
+    let store = harness.store();
+    let waits = delivery(&event(1, "acme", "COMMENT_CREATED"), &callback(1), pending(), 0);
+    store.record(vec![delivery_record(&waits, None)]).await.expect("recorded");
+    assert_eq!(attempts_of(&*store, waits.id).await, []);
+    let recording = async {
+        for attempts in 1..=ATTEMPTS {
+            let tried = Delivery { attempts, ..waits.clone() };
+            let outcome = Outcome::Timeout { reason: "slow".to_owned() };
+            let record = delivery_record(&tried, Some(attempt(&tried, attempts, outcome, None)));
+            store.record(vec![record]).await.expect("recorded");
+        }
+    };
+    let reading = async {
+        loop {
+            let read = store.delivery_with_attempts(waits.id).await.expect("read");
+            let (delivery, attempts) = read.expect("it is there");
+            assert_eq!(attempts.len(), delivery.attempts as usize);
+            if delivery.attempts == ATTEMPTS {
+                break;
+            }
+        }
+    };
+    tokio::join!(recording, reading);
 }
 
 /// A worker that died after recording records the same again: nothing changes, whatever it says of the same.
@@ -122,7 +150,7 @@ pub async fn recording_again_changes_nothing(harness: &mut impl Harness) {
     let read = store.event(event.id, None).await.expect("read").expect("it is there");
     assert_eq!(format!("{read:?}"), format!("{event:?}"));
     assert_eq!(store.delivery(delivery.id).await.expect("read"), Some(delivery.clone()));
-    assert_eq!(store.attempts(delivery.id).await.expect("read"), [attempt]);
+    assert_eq!(attempts_of(&*store, delivery.id).await, [attempt]);
 }
 
 /// Every state with 0, 1 and 2 attempts: all in which a delivery can be met.
@@ -228,7 +256,7 @@ pub async fn many_callers_record_at_once(harness: &mut impl Harness) {
                 let records = vec![event_record(&event), delivery_record(&delivery, Some(attempt))];
                 store.record(records).await.expect("recorded");
                 let readable = store.event(event.id, None).await.expect("read").is_some()
-                    && store.attempts(delivery.id).await.expect("read").len() == 1;
+                    && attempts_of(&*store, delivery.id).await.len() == 1;
                 told.send(readable).expect("the test listens");
             }
         });
@@ -278,5 +306,5 @@ pub async fn history_outlives_the_process(harness: &mut impl Harness) {
     let read = store.event(event.id, None).await.expect("read").expect("it is there");
     assert_eq!(format!("{read:?}"), format!("{event:?}"));
     assert_eq!(store.delivery(delivery.id).await.expect("read"), Some(delivery.clone()));
-    assert_eq!(store.attempts(delivery.id).await.expect("read"), [attempt]);
+    assert_eq!(attempts_of(&*store, delivery.id).await, [attempt]);
 }

@@ -7,11 +7,11 @@ use ringback_core::delivery::{CancelReason, Delivery, DeliveryState};
 use ringback_core::retry::AttemptNumber;
 use ringback_core::{DeliveryId, ReplayId};
 
-use super::Harness;
 use super::samples::{
     account, at, attempt, callback, delivery, delivery_record, event, event_record, pending,
     response,
 };
+use super::{Harness, attempts_of};
 use crate::{Cursor, DeliveryKey, Replay, ReplayFilter, ReplayStatus, StatusFilter, Store};
 
 const REQUESTED: DeliveryState = DeliveryState::Cancelled(CancelReason::Requested);
@@ -79,11 +79,7 @@ pub async fn attempt_under_way_does_not_bring_back_what_was_cancelled_on_request
             let state = if stays { REQUESTED } else { state };
             assert_eq!((read.state, read.attempts), (state, attempts), "{after:?}");
         }
-        assert_eq!(
-            store.attempts(after.id).await.expect("read").len(),
-            1,
-            "it is there all the same"
-        );
+        assert_eq!(attempts_of(&*store, after.id).await.len(), 1, "it is there all the same");
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use super::Settings;
 use super::connection::Database;
 use super::values::Values;
-use crate::Error;
+use crate::{Error, migrations};
 
 /// What an operator should know of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Facts {
     pub version: String,
     /// Of the tables; 0: there are none yet.
     pub schema: i64,
+    /// The newest schema that this version of Ringback knows.
+    pub schema_known: i64,
     /// How far its clock is ahead of this machine's, in milliseconds; negative: behind. As exact as a round trip is short.
     pub clock_ahead_ms: i64,
     /// Events in the default partition: their days had none when they were recorded. More than a few: some clock is wrong.
@@ -45,18 +47,27 @@ pub(super) async fn read(database: &Database, clock: &dyn Clock) -> Result<Facts
     let after = clock.now();
     let row = row.first().ok_or(sqlx::Error::RowNotFound)?;
     let is_new: bool = row.try_get("is_new")?;
-    let tables = if is_new { None } else { database.rows(TABLES, Values::none()).await?.pop() };
-    let of_tables =
-        |column| tables.as_ref().map_or(Ok(0), |row| sqlx::Row::try_get::<i64, _>(row, column));
+    let schema_known = migrations::newest(migrations::POSTGRES);
+    let schema = if is_new { 0 } else { number(database, migrations::REACHED).await? };
+    // What a newer version has made of the table is not known.
+    let has_our_tables = 0 < schema && schema <= schema_known;
+    let stray_events = if has_our_tables { number(database, STRAY_EVENTS).await? } else { 0 };
     Ok(Facts {
         version: row.try_get("version")?,
-        schema: of_tables("schema")?,
+        schema,
+        schema_known,
+        stray_events,
         clock_ahead_ms: row.try_get::<i64, _>("now_ms")? - middle(before, after).ms(),
-        stray_events: of_tables("stray_events")?,
         fsync: row.try_get("fsync")?,
         synchronous_commit: row.try_get("synchronous_commit")?,
         connections_max: row.try_get("connections_max")?,
     })
+}
+
+/// The one number that a query gives.
+async fn number(database: &Database, sql: &'static str) -> Result<i64, Error> {
+    let rows = database.rows(sql, Values::none()).await?;
+    Ok(rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?)
 }
 
 fn middle(before: Timestamp, after: Timestamp) -> Timestamp {
@@ -69,5 +80,4 @@ const FACTS: &str = "SELECT current_setting('server_version') AS version, \
      current_setting('synchronous_commit') AS synchronous_commit, \
      current_setting('max_connections')::BIGINT AS connections_max";
 
-const TABLES: &str = "SELECT (SELECT COALESCE(MAX(version), 0) FROM schema_migration) AS schema, \
-     (SELECT COUNT(*) FROM event_default) AS stray_events";
+const STRAY_EVENTS: &str = "SELECT COUNT(*) FROM event_default";

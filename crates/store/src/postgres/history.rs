@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ringback_core::delivery::{Attempt, Delivery};
 use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::arrays::Arrays;
-use super::connection::Database;
+use super::connection::{Database, in_time};
 use super::partitions::day_of;
 use super::statements;
 use super::values::{Id, Values};
@@ -76,17 +76,49 @@ pub(super) async fn events(
     Ok(Page::of(events, limit, |event: &Event| (event.accepted_at, event.id.to_string())))
 }
 
-/// The newest, should the producer have sent the event again on another day, after its id was forgotten.
 pub(super) async fn delivery(
     database: &Database,
     id: DeliveryId,
 ) -> Result<Option<Delivery>, Error> {
-    let sql = format!(
-        "SELECT {} FROM delivery WHERE id = $1 ORDER BY day DESC LIMIT 1",
-        sql::DELIVERY_COLUMNS
-    );
-    let found = database.rows(AssertSqlSafe(sql), Values::none().and(Id(id.uuid()))).await?;
+    let values = Values::none().and(Id(id.uuid()));
+    let found = database.rows(AssertSqlSafe(delivery_sql()), values).await?;
     found.first().map(rows::delivery).transpose()
+}
+
+/// The newest, should the producer have sent the event again on another day, after its id was forgotten.
+fn delivery_sql() -> String {
+    let columns = sql::DELIVERY_COLUMNS;
+    format!("SELECT {columns} FROM delivery WHERE id = $1 ORDER BY day DESC LIMIT 1")
+}
+
+/// Begins a transaction all of whose statements see what was committed when the first of them read.
+const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+pub(super) async fn delivery_with_attempts(
+    database: &Database,
+    id: DeliveryId,
+) -> Result<Option<(Delivery, Vec<Attempt>)>, Error> {
+    let attempts = format!(
+        "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY day, number",
+        sql::ATTEMPT_COLUMNS
+    );
+    in_time(async {
+        let mut held = database.hold().await?;
+        let mut moment = held.begin_with(ONE_MOMENT).await?;
+        let id = Id(id.uuid());
+        let delivery = sqlx::query(AssertSqlSafe(delivery_sql())).bind(id);
+        let delivery = delivery.fetch_optional(&mut *moment).await?;
+        let attempts = sqlx::query(AssertSqlSafe(attempts)).bind(id);
+        let attempts = attempts.fetch_all(&mut *moment).await?;
+        moment.commit().await?;
+        held.done();
+        let Some(delivery) = delivery.as_ref().map(rows::delivery).transpose()? else {
+            return Ok(None);
+        };
+        let attempts = attempts.iter().map(rows::attempt).collect::<Result<_, _>>()?;
+        Ok(Some((delivery, attempts)))
+    })
+    .await
 }
 
 pub(super) async fn deliveries(
@@ -101,19 +133,6 @@ pub(super) async fn deliveries(
     Ok(Page::of(deliveries, limit, |delivery: &Delivery| {
         (delivery.created_at, delivery.id.to_string())
     }))
-}
-
-pub(super) async fn attempts(
-    database: &Database,
-    delivery: DeliveryId,
-) -> Result<Vec<Attempt>, Error> {
-    let sql = format!(
-        "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY day, number",
-        sql::ATTEMPT_COLUMNS
-    );
-    let values = Values::none().and(Id(delivery.uuid()));
-    let found = database.rows(AssertSqlSafe(sql), values).await?;
-    found.iter().map(rows::attempt).collect()
 }
 
 /// The function that says at which place a text holds another one; 0: it does not.

@@ -50,7 +50,7 @@ async fn tables(connection: &mut PgConnection, now: Timestamp) -> Result<Migrate
     }
     let row = sqlx::query(migrations::REACHED).fetch_one(&mut *transaction).await?;
     let reached: i64 = row.try_get("version")?;
-    let known = migrations::POSTGRES.last().map_or(0, |migration| migration.version);
+    let known = migrations::newest(migrations::POSTGRES);
     if reached > known {
         return Err(Error::TooNew { found: reached, known });
     }

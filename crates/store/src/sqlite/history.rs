@@ -6,7 +6,7 @@ use ringback_core::delivery::{Attempt, Delivery};
 use ringback_core::{Account, CallbackId, DeliveryId, Event, EventId, Outcome, Timestamp};
 use ringback_sqlite::Database;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, SqliteExecutor};
 
 use super::values::Values;
 use crate::port::{Backlog, DeliveryKey, OVERDUE_AFTER, Parked, Recorded};
@@ -99,11 +99,33 @@ pub(super) async fn delivery(
     database: &Database,
     id: DeliveryId,
 ) -> Result<Option<Delivery>, Error> {
+    read_delivery(database.readers(), id).await
+}
+
+/// One transaction of a connection that only reads: it sees what was committed when it read first.
+pub(super) async fn delivery_with_attempts(
+    database: &Database,
+    id: DeliveryId,
+) -> Result<Option<(Delivery, Vec<Attempt>)>, Error> {
+    let mut transaction = database.readers().begin().await?;
+    let delivery = read_delivery(&mut *transaction, id).await?;
+    let sql = format!(
+        "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY number",
+        sql::ATTEMPT_COLUMNS
+    );
+    let found = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string());
+    let found = found.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    let attempts = found.iter().map(rows::attempt).collect::<Result<_, _>>()?;
+    Ok(delivery.map(|delivery| (delivery, attempts)))
+}
+
+async fn read_delivery(
+    database: impl SqliteExecutor<'_>,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, Error> {
     let sql = format!("SELECT {} FROM delivery WHERE id = $1", sql::DELIVERY_COLUMNS);
-    let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(id.to_string())
-        .fetch_optional(database.readers())
-        .await?;
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(database).await?;
     row.map(|row| rows::delivery(&row)).transpose()
 }
 
@@ -121,21 +143,6 @@ pub(super) async fn deliveries(
     Ok(Page::of(deliveries, limit, |delivery: &Delivery| {
         (delivery.created_at, delivery.id.to_string())
     }))
-}
-
-pub(super) async fn attempts(
-    database: &Database,
-    delivery: DeliveryId,
-) -> Result<Vec<Attempt>, Error> {
-    let sql = format!(
-        "SELECT {} FROM attempt WHERE delivery_id = $1 ORDER BY number",
-        sql::ATTEMPT_COLUMNS
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(delivery.to_string())
-        .fetch_all(database.readers())
-        .await?;
-    rows.iter().map(rows::attempt).collect()
 }
 
 /// The function that says at which place a text holds another one; 0: it does not.

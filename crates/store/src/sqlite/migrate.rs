@@ -16,7 +16,7 @@ pub(super) async fn migrate(
     sqlx::query(migrations::CREATE_TABLE).execute(&mut *connection).await?;
     let reached: i64 =
         sqlx::query(migrations::REACHED).fetch_one(&mut *connection).await?.try_get("version")?;
-    let known = migrations::SQLITE.last().map_or(0, |migration| migration.version);
+    let known = migrations::newest(migrations::SQLITE);
     if reached > known {
         return Err(Error::TooNew { found: reached, known });
     }

@@ -3,6 +3,7 @@
 mod cluster;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -115,6 +116,29 @@ impl Rabbitmq {
     /// # Errors
     /// If it fails: with what it says.
     pub async fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        run_ctl(self.ctl_command()?, arguments).await
+    }
+
+    /// A program that is `rabbitmqctl` for this server, for somebody who has to be told how to run it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn ctl_program(&self) -> anyhow::Result<PathBuf> {
+        let command = self.ctl_command()?;
+        let mut script = "#!/bin/sh\nexec env -i".to_owned();
+        for (name, value) in command.get_envs() {
+            let value = value.unwrap_or_default().display();
+            // None of ours has a quote in it.
+            write!(script, " '{}={value}'", name.display())?;
+        }
+        writeln!(script, " '{}' \"$@\"", command.get_program().display())?;
+        let program = self.server.directory().join("ctl");
+        fs::write(&program, script)?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700))?;
+        Ok(program)
+    }
+
+    fn ctl_command(&self) -> anyhow::Result<Command> {
         let port = self.distribution_port;
         let mut command = Command::new(script("rabbitmqctl")?);
         self.server.launch().prepare(&mut command, self.server.directory());
@@ -123,7 +147,7 @@ impl Rabbitmq {
             "RABBITMQ_CTL_ERL_ARGS",
             format!("-start_epmd false -erl_epmd_port {port} -dist_listen false"),
         );
-        run_ctl(command, arguments).await
+        Ok(command)
     }
 }
 

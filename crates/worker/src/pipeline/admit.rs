@@ -81,7 +81,8 @@ impl Pipeline {
             }
         };
         let Some(place) = entry.gate.admit(self.room.available_permits()).await else {
-            return Admission::PutOff(WaitReason::Concurrency, put_off_again());
+            let wait = entry.gate.put_off().unwrap_or_else(put_off_again);
+            return Admission::PutOff(WaitReason::Concurrency, wait);
         };
         let comes_back = job.target.deferrals > 0;
         let asking = if comes_back { rate::Asking::Again } else { rate::Asking::First };

@@ -607,6 +607,13 @@ impl Store for WatchedStore {
         self.inner.delivery(id).await
     }
 
+    async fn delivery_with_attempts(
+        &self,
+        id: DeliveryId,
+    ) -> StoreResult<Option<(Delivery, Vec<Attempt>)>> {
+        self.inner.delivery_with_attempts(id).await
+    }
+
     async fn deliveries(
         &self,
         query: &DeliveryQuery,
@@ -634,10 +641,6 @@ impl Store for WatchedStore {
 
     async fn last_outcomes(&self, of: &[Delivery]) -> StoreResult<Vec<Option<Outcome>>> {
         self.inner.last_outcomes(of).await
-    }
-
-    async fn attempts(&self, delivery: DeliveryId) -> StoreResult<Vec<Attempt>> {
-        self.inner.attempts(delivery).await
     }
 
     fn live_attempts(&self) -> broadcast::Receiver<Arc<LiveAttempt>> {

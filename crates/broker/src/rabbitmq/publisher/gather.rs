@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ringback_core::Timestamp;
-use ringback_core::dispatch::{BUNDLE_BYTES_MAX, BUNDLE_LEN_MAX};
+use ringback_core::dispatch::{self, BUNDLE_BYTES_MAX, BUNDLE_LEN_MAX};
+use ringback_core::{Dispatch, Timestamp};
 use tokio::time::Instant;
 
 use super::ticket::Ticket;
@@ -18,9 +18,13 @@ use crate::rabbitmq::message::Outgoing;
 use crate::rabbitmq::names::Names;
 use crate::rabbitmq::topology::RETURNED;
 
-/// Delayed dispatches wait this long for others that are due in the same step: 64 in one message cost the ladder a
-/// thirtieth of 64 messages. It comes off their delay.
-const LINGER: Duration = Duration::from_millis(20);
+/// Delayed dispatches wait for others that are due in the same step: 64 in one message cost the ladder a thirtieth of 64
+/// messages. It comes off their delay, so it is an eighth of that, and this at the most: less than a step, or what is to
+/// wait for a second would go through two levels of the ladder in place of one.
+const LINGER_MAX: Duration = Duration::from_millis(ladder::UNIT_MS as u64 / 2);
+
+/// So many wait no longer, and leave together: their messages are full, or nearly.
+const GATHERED_MAX: usize = 8 * BUNDLE_LEN_MAX;
 
 /// What waits, and what becomes of it.
 pub(super) trait Gather: Send {
@@ -28,7 +32,7 @@ pub(super) trait Gather: Send {
     type Piece: Send;
 
     /// Takes in what a caller handed in.
-    fn push(&mut self, piece: Self::Piece);
+    fn push(&mut self, piece: Self::Piece, now: Timestamp);
 
     /// The next message, and who waits for it. Leaves out what nobody waits for any more.
     fn take(&mut self, now: Timestamp) -> Option<(Outgoing, Vec<Ticket>)>;
@@ -58,7 +62,19 @@ impl Waiting {
 #[derive(Debug)]
 pub(in crate::rabbitmq) struct Part {
     pub text: String,
+    /// As far as known: at least one.
+    pub deliveries: usize,
     pub ticket: Ticket,
+}
+
+impl Part {
+    pub(super) fn of(dispatch: &Dispatch, ticket: &Ticket) -> Self {
+        Self {
+            text: dispatch::encode(dispatch),
+            deliveries: dispatch.targets.deliveries_known(),
+            ticket: ticket.clone(),
+        }
+    }
 }
 
 /// Makes ids of messages: unique, and not guessed from each other's process.
@@ -106,7 +122,7 @@ impl Fresh {
 impl Gather for Fresh {
     type Piece = Vec<Part>;
 
-    fn push(&mut self, parts: Vec<Part>) {
+    fn push(&mut self, parts: Vec<Part>, _now: Timestamp) {
         self.waiting.extend(parts);
     }
 
@@ -137,6 +153,7 @@ pub(super) struct Delayed {
     /// By due time, then by arrival. What is due in the same step stands together, whatever the time is.
     waiting: BTreeMap<(Timestamp, u64), Part>,
     arrivals: u64,
+    /// When the first of them has waited long enough; it takes the others along.
     lingers_until: Option<Instant>,
 }
 
@@ -163,14 +180,16 @@ impl Delayed {
 impl Gather for Delayed {
     type Piece = Vec<(Timestamp, Part)>;
 
-    fn push(&mut self, parts: Vec<(Timestamp, Part)>) {
-        if self.waiting.is_empty() {
-            self.lingers_until = Some(Instant::now() + LINGER);
-        }
+    fn push(&mut self, parts: Vec<(Timestamp, Part)>, now: Timestamp) {
+        let Some(soonest) = parts.iter().map(|(due, _)| *due).min() else { return };
         for (due, part) in parts {
             self.waiting.insert((due, self.arrivals), part);
             self.arrivals += 1;
         }
+        let is_enough = self.waiting.len() >= GATHERED_MAX;
+        let linger = (soonest.since(now) / 8).min(LINGER_MAX);
+        let end = Instant::now() + if is_enough { Duration::ZERO } else { linger };
+        self.lingers_until = Some(self.lingers_until.map_or(end, |until| until.min(end)));
     }
 
     fn take(&mut self, now: Timestamp) -> Option<(Outgoing, Vec<Ticket>)> {
@@ -216,7 +235,7 @@ pub(super) struct Ready {
 impl Gather for Ready {
     type Piece = (Outgoing, Ticket);
 
-    fn push(&mut self, piece: (Outgoing, Ticket)) {
+    fn push(&mut self, piece: (Outgoing, Ticket), _now: Timestamp) {
         self.waiting.push_back(piece);
     }
 
@@ -239,12 +258,14 @@ impl Gather for Ready {
 struct Bundle {
     texts: Vec<String>,
     tickets: Vec<Ticket>,
+    deliveries: usize,
     bytes: usize,
 }
 
 impl Bundle {
+    /// Deliveries are counted and not dispatches: the parts of a large fan-out are for several workers.
     fn is_full(&self) -> bool {
-        self.texts.len() >= BUNDLE_LEN_MAX || self.bytes >= BUNDLE_BYTES_MAX
+        self.deliveries >= BUNDLE_LEN_MAX || self.bytes >= BUNDLE_BYTES_MAX
     }
 
     /// Whether it was added: not if nobody waits for it.
@@ -253,6 +274,7 @@ impl Bundle {
             return false;
         }
         self.bytes += part.text.len();
+        self.deliveries += part.deliveries;
         self.texts.push(part.text);
         self.tickets.push(part.ticket);
         true

@@ -36,6 +36,50 @@ async fn killed_server_loses_nothing_of_what_waits_in_the_ladder() {
 }
 
 #[tokio::test]
+async fn queue_that_was_full_takes_messages_again_once_its_limit_is_lifted() {
+    let server = server().await;
+    let settings =
+        Settings { shards: NonZeroU16::new(2).expect("two"), ..settings_at(&server.url()) };
+    let running = Running::start(settings).await;
+    // One of two shards, by whose name the other queue is not meant.
+    let limit = ["set_policy", "full", r"\.dispatch\.0$", r#"{"max-length": 3}"#];
+    server.ctl(&limit).await.expect("it is told");
+    let mut accepted = BTreeSet::new();
+    let mut numbers_tried = 0..;
+    let mut publish_next = async || {
+        let number = numbers_tried.next().expect("no end");
+        let published = try_publish(&running, [number]).await;
+        if published.is_ok() {
+            accepted.insert(number);
+        }
+        published
+    };
+    eventually("it refuses", async || {
+        publish_next()
+            .await
+            .is_err_and(|error| ringback_runtime::with_causes(&error).contains("basic.nack"))
+    })
+    .await;
+    server.ctl(&["clear_policy", "full"]).await.expect("it is told");
+    // By chance all of so many are for the other shard once in a thousand million times.
+    let mut in_a_row = 0;
+    eventually("it takes all messages again", async || {
+        in_a_row = if publish_next().await.is_ok() { in_a_row + 1 } else { 0 };
+        in_a_row == 30
+    })
+    .await;
+
+    let mut consumer = running.consumer().await;
+    while !accepted.is_empty() {
+        let message = next(&mut *consumer).await;
+        for number in numbers(&message) {
+            accepted.remove(&number);
+        }
+        running.broker.ack(message.receipt);
+    }
+}
+
+#[tokio::test]
 async fn publisher_and_consumer_go_on_when_the_server_is_back() {
     let mut server = server().await;
     let running = Running::start(settings_at(&server.url())).await;

@@ -55,6 +55,11 @@ async fn primary_is_found_by_sentinel_and_its_successor_too() {
     let store = connect_as(&watched.url(), "rb").await;
     does_everything(&store).await;
     assert!(!keys(&watched.primary.url(), "rb").await.is_empty());
+    eventually("copy of everything", async || {
+        let at_the_primary = keys(&watched.primary.url(), "rb").await.len();
+        (keys(&watched.replica.url(), "rb").await.len() == at_the_primary).then_some(())
+    })
+    .await;
 
     watched.primary.kill9().await.expect("it runs");
     store.claim(&[attempt(7, 1)], LEASE).await.expect_err("nobody has taken over yet");

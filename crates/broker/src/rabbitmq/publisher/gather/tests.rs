@@ -2,6 +2,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use ringback_core::dispatch::TARGETS_MAX;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -16,7 +17,7 @@ fn names() -> Names {
 /// A part that somebody waits for.
 fn part(text: &str) -> (Part, oneshot::Receiver<Answer>) {
     let (ticket, answered) = Ticket::new(1);
-    (Part { text: text.to_owned(), ticket }, answered)
+    (Part { text: text.to_owned(), deliveries: 1, ticket }, answered)
 }
 
 fn lines(message: &Outgoing) -> Vec<String> {
@@ -25,13 +26,13 @@ fn lines(message: &Outgoing) -> Vec<String> {
 }
 
 #[test]
-fn bundle_is_full_at_64_dispatches_or_128_kib() {
+fn bundle_is_full_at_64_deliveries_or_128_kib() {
     let mut fresh = Fresh::new(&names(), Ids::new());
     let mut waiters = Vec::new();
     let mut push = |fresh: &mut Fresh, text: &str, count: usize| {
         for _ in 0..count {
             let (part, waiter) = part(text);
-            fresh.push(vec![part]);
+            fresh.push(vec![part], NOW);
             waiters.push(waiter);
         }
     };
@@ -53,34 +54,51 @@ fn bundle_is_full_at_64_dispatches_or_128_kib() {
 }
 
 #[test]
+fn parts_of_a_large_fan_out_are_spread_over_messages() {
+    let mut fresh = Fresh::new(&names(), Ids::new());
+    let mut waiters = Vec::new();
+    for _ in 0..2_000 / TARGETS_MAX {
+        let (part, waiter) = part("a part");
+        fresh.push(vec![Part { deliveries: TARGETS_MAX, ..part }], NOW);
+        waiters.push(waiter);
+    }
+    let mut lens = Vec::new();
+    while let Some((message, _)) = fresh.take(NOW) {
+        lens.push(lines(&message).len());
+    }
+    assert_eq!(lens.iter().sum::<usize>(), 125);
+    assert_eq!(lens.len(), 32, "64 deliveries in each, and the rest: {lens:?}");
+}
+
+#[test]
 fn what_nobody_waits_for_is_left_out() {
     let mut fresh = Fresh::new(&names(), Ids::new());
     let (first, gone) = part("a");
     let (second, _waits) = part("b");
     drop(gone);
-    fresh.push(vec![first, second]);
+    fresh.push(vec![first, second], NOW);
     let (message, _) = fresh.take(NOW).expect("one is left");
     assert_eq!(lines(&message), ["b"]);
 
     let (third, gone) = part("c");
     drop(gone);
-    fresh.push(vec![third]);
+    fresh.push(vec![third], NOW);
     assert!(fresh.take(NOW).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn delayed_ones_wait_a_moment_for_others_of_their_step() {
+async fn delayed_ones_of_a_step_share_a_message() {
     let mut delayed = Delayed::new(&names(), Ids::new());
     assert_eq!(delayed.waiting(), Waiting::Nothing);
     let mut waiters = Vec::new();
     for (text, ms) in [("c", 2_100), ("a", 900), ("gone", 950), ("b", 1_000), ("now", 0)] {
         let (part, waiter) = part(text);
-        delayed.push(vec![(NOW + Duration::from_millis(ms), part)]);
+        delayed.push(vec![(NOW + Duration::from_millis(ms), part)], NOW);
         if text != "gone" {
             waiters.push(waiter);
         }
     }
-    assert_eq!(delayed.waiting(), Waiting::Until(Instant::now() + LINGER));
+    assert_eq!(delayed.waiting(), Waiting::Until(Instant::now()), "one of them is due");
     let mut taken = Vec::new();
     while let Some((message, _)) = delayed.take(NOW) {
         taken.push((message.exchange.to_string(), lines(&message)));
@@ -99,6 +117,53 @@ async fn delayed_ones_wait_a_moment_for_others_of_their_step() {
     assert_eq!(delayed.waiting(), Waiting::Nothing);
 }
 
+#[tokio::test(start_paused = true)]
+async fn first_whose_moment_is_over_takes_the_others_along() {
+    let mut delayed = Delayed::new(&names(), Ids::new());
+    let mut waiters = Vec::new();
+    let began = Instant::now();
+    let mut push = |delayed: &mut Delayed, ms| {
+        let (part, waiter) = part("x");
+        delayed.push(vec![(NOW + Duration::from_millis(ms), part)], NOW);
+        waiters.push(waiter);
+    };
+    push(&mut delayed, 300_000);
+    assert_eq!(delayed.waiting(), Waiting::Until(began + LINGER_MAX));
+    tokio::time::advance(Duration::from_millis(10)).await;
+    push(&mut delayed, 300_000);
+    assert_eq!(delayed.waiting(), Waiting::Until(began + LINGER_MAX), "the first counts");
+    push(&mut delayed, 80);
+    let eighth = Duration::from_millis(10);
+    assert_eq!(delayed.waiting(), Waiting::Until(Instant::now() + eighth));
+    let taken = std::iter::from_fn(|| delayed.take(NOW));
+    assert_eq!(taken.map(|(message, _)| lines(&message).len()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(delayed.waiting(), Waiting::Nothing);
+
+    for _ in 1..GATHERED_MAX {
+        push(&mut delayed, 300_000);
+    }
+    assert_eq!(delayed.waiting(), Waiting::Until(Instant::now() + LINGER_MAX));
+    push(&mut delayed, 300_000);
+    let mut lens = Vec::new();
+    while delayed.waiting() == Waiting::Until(Instant::now()) {
+        lens.push(lines(&delayed.take(NOW).expect("they wait").0).len());
+    }
+    assert_eq!(lens, [64; 8], "so many wait no longer, and leave together");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_second_goes_through_one_level_however_long_it_gathered() {
+    for gathered in [Duration::ZERO, LINGER_MAX] {
+        let mut delayed = Delayed::new(&names(), Ids::new());
+        let (part, _waiter) = part("x");
+        delayed.push(vec![(NOW + Duration::from_secs(1), part)], NOW);
+        assert_eq!(delayed.waiting(), Waiting::Until(Instant::now() + LINGER_MAX));
+        let (message, _) = delayed.take(NOW + gathered).expect("it waits");
+        let key = message.routing_key.as_str();
+        assert!(key.contains(".1.0.0.") && key.matches('1').count() == 1, "{key}");
+    }
+}
+
 #[test]
 fn far_ones_of_one_step_share_a_message_that_is_due_with_the_last_of_them() {
     let mut delayed = Delayed::new(&names(), Ids::new());
@@ -106,7 +171,7 @@ fn far_ones_of_one_step_share_a_message_that_is_due_with_the_last_of_them() {
     let year = NOW + Duration::from_secs(365 * 24 * 60 * 60);
     for (text, ms) in [("b", 249), ("a", 0), ("c", 250)] {
         let (part, waiter) = part(text);
-        delayed.push(vec![(year + Duration::from_millis(ms), part)]);
+        delayed.push(vec![(year + Duration::from_millis(ms), part)], NOW);
         waiters.push(waiter);
     }
     let mut taken = Vec::new();
