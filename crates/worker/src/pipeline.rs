@@ -287,10 +287,6 @@ impl Pipeline {
 
     async fn take_through(&self, job: &mut Job, listing: &Listing) -> Result<(), Stopped> {
         self.history.is_there().await?;
-        if job.claim_is_old(self.clock.now()) {
-            self.give_up_claim(job).await;
-            return self.publish_after(vec![job.again(self.clock.now())]).await;
-        }
         match self.admit(job, listing).await {
             // In memory of its own: what waits for its turn takes a third of the memory then, and a worker holds many that wait
             // for each that is under way.
@@ -298,6 +294,10 @@ impl Pipeline {
             Admission::PutOff(waits, wait) => self.put_off(job, waits, wait).await,
             Admission::Schedule(due) => self.put_off_until(job, WaitReason::Scheduled, due).await,
             Admission::Park => self.park(job).await,
+            Admission::ClaimAgain => {
+                self.give_up_claim(job).await;
+                self.publish_after(vec![job.again(self.clock.now())]).await
+            }
             Admission::Cancel(reason) => {
                 self.tell_gone_again(job, listing).await?;
                 self.cancel(job, reason).await

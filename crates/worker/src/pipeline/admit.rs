@@ -27,6 +27,8 @@ pub(super) enum Admission<'a> {
     Schedule(Timestamp),
     /// It is kept until its callback is resumed.
     Park,
+    /// It comes back at once: its claim may run out during the attempt.
+    ClaimAgain,
     /// It is given up on.
     Cancel(CancelReason),
 }
@@ -84,6 +86,10 @@ impl Pipeline {
             let wait = entry.gate.put_off().unwrap_or_else(put_off_again);
             return Admission::PutOff(WaitReason::Concurrency, wait);
         };
+        // After all that may take long: a wait for the history or for a place, or a process that stood still.
+        if job.claim_is_old(self.clock.now()) {
+            return Admission::ClaimAgain;
+        }
         let comes_back = job.target.deferrals > 0;
         let asking = if comes_back { rate::Asking::Again } else { rate::Asking::First };
         match self.rates.pace(entry, asking).await {
