@@ -108,6 +108,31 @@ async fn attempt_is_not_begun_under_a_claim_that_may_run_out_during_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attempt_is_not_begun_under_a_claim_that_grew_old_while_it_waited_for_a_place() {
+    let bench = Bench::without_worker().await;
+    bench.receiver.on("/a", Behaviour::slow(Duration::from_millis(50)));
+    let one_at_once = |callback| Callback { max_in_flight: std::num::NonZeroU32::MIN, ..callback };
+    let callback = bench.callback_with("/a", one_at_once).await;
+    let events: Vec<_> = (0..2).map(|_| Arc::new(builders::event("COMMENT_CREATED"))).collect();
+    bench.publish_all(events.iter().cloned().map(Dispatch::of_event).collect()).await;
+    bench.start_worker();
+    bench.receiver.wait_for(1, DEADLINE).await;
+    // As if the process had stood still, and the claims run out. One of the two waits for the other's place.
+    bench.clock.advance(Duration::from_mins(1));
+    // On a busy machine it waits for longer than any does, and is put off for a second.
+    let is_over_or_put_off = |depth: ringback_broker::Depth| {
+        depth.delayed == 1 || depth.fresh + depth.returned + depth.delayed == 0
+    };
+    bench.wait_for_depth("over, or put off", is_over_or_put_off).await;
+    bench.clock.advance(Duration::from_secs(2));
+    for event in &events {
+        bench.wait_for(delivery_of(event, &callback), is(DeliveryState::Delivered)).await;
+    }
+    assert_eq!(bench.claims.calls.of("claim"), 2, "it was claimed anew");
+    assert_eq!(bench.receiver.total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_put_off_is_not_kept_away_by_its_own_claim() {
     let bench = Bench::without_worker().await;
     bench.receiver.on("/hanging", Behaviour::Hang);
