@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{blocking, tree};
 
 /// RabbitMQ takes 4 s alone on two processors. Tests are not alone.
-const START_DEADLINE: Duration = Duration::from_secs(90);
+const START_DEADLINE: Duration = Duration::from_secs(150);
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
