@@ -8,6 +8,7 @@ mod latency;
 mod load;
 mod pipeline;
 mod rates;
+mod rounds;
 mod servers;
 mod table;
 mod workers;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::column::Column;
 use super::pipeline::{Pipeline, Subscribers};
 use super::rates::Yardsticks;
+use super::rounds::{each_round, of};
 use super::table::{Parts, median, ratio, shown, spread};
 use super::{Bench, Options};
 use crate::producer::{event, open_loop};
@@ -48,22 +49,15 @@ async fn with_callbacks(
     fan_out: usize,
     per_second: u32,
 ) -> Result<()> {
-    let mut runs: Vec<(Column, Vec<Run>)> =
-        options.columns(fan_out).map(|column| (column, Vec::new())).collect();
-    for _ in 0..options.rounds {
-        for (column, runs) in &mut runs {
-            runs.push(run(bench, *column, fan_out, per_second).await?);
-        }
-    }
+    let runs =
+        each_round(options, fan_out, async |column| run(bench, column, fan_out, per_second).await);
+    let runs = runs.await?;
     say(&format!(
         "\n{per_second} events/s for {} s, fan-out {fan_out}: from sending to receiving\n\n\
          | | p50 ms | p99 ms | p99 to (2) | p99 to (2b) | p99 to (3) | system CPU-s/10k |\n|---|---|---|---|---|---|---|\n",
         LASTING.as_secs()
     ))?;
-    let p99s = |wanted| {
-        let of_column = runs.iter().filter(|(column, _)| *column == wanted);
-        of_column.flat_map(|(_, runs)| runs.iter().map(|run| run.p99_ms)).collect::<Vec<_>>()
-    };
+    let p99s = |column| of(&runs, column, |run| run.p99_ms);
     for (column, runs) in &runs {
         let p99 = p99s(*column);
         say(&format!(

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::column::Column;
 use super::load::{Run, load};
 use super::pipeline::{Pipeline, Subscribers};
+use super::rounds::{each_round, of};
 use super::table::{median, ratio, shown, spread};
 use super::{Bench, Options};
 use crate::receiver::say;
@@ -65,13 +66,10 @@ async fn with_callbacks(
     answers: Answers,
     fan_out: usize,
 ) -> Result<Option<f64>> {
-    let mut runs: Vec<(Column, Vec<Run>)> =
-        options.columns(fan_out).map(|column| (column, Vec::new())).collect();
-    for _ in 0..options.rounds {
-        for (column, runs) in &mut runs {
-            runs.push(run(bench, *column, answers, fan_out, options.events).await?);
-        }
-    }
+    let runs = each_round(options, fan_out, async |column| {
+        run(bench, column, answers, fan_out, options.events).await
+    });
+    let runs = runs.await?;
     print(&format!("Fan-out {fan_out}, {}", answers.name()), &runs)?;
     Ok(median(of(&runs, Column::Stores, |run| run.deliveries_per_second)))
 }
@@ -135,10 +133,4 @@ fn print(title: &str, runs: &[(Column, Vec<Run>)]) -> Result<()> {
         say(&format!("- {}: {}\n", column.name(), shown.join(" ")))?;
     }
     Ok(())
-}
-
-/// A figure of each round of a column.
-fn of(runs: &[(Column, Vec<Run>)], column: Column, figure: fn(&Run) -> f64) -> Vec<f64> {
-    let of_column = runs.iter().filter(|(of, _)| *of == column);
-    of_column.flat_map(|(_, runs)| runs.iter().map(figure)).collect()
 }
